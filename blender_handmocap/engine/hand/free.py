@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The free hand that ships: models/hand.npz, baked by training/hand from CC0 material.
+
+Keys of the file (right hand, canonical axes, metres, flat reference pose):
+
+    template (V,3) f4, shape_dirs (10,V,3) f2      the model mesh, wrist capped
+    joints (16,3), joint_dirs (10,16,3)            MANO's order and tree
+    tips (5,3), tip_dirs (10,5,3)                  fingertips, FINGERS order
+    weight_index (V,4) u1, weight (V,4) f2         skin, at most 4 joints a vertex
+    quads (Q,4) u2, cap (C,3) u2                   faces; the cap closes the wrist
+    uv (U,2) f4, quad_uv (Q,4) u2, cap_uv (C,3) u2
+    part (V,) u1                                   PART_NAMES index
+    arm_template (A,3), arm_shape_dirs (10,A,3)    extra vertices of the rendering variant
+    arm_quads (R,4) u2, arm_quad_uv (R,4) u2       indices into template followed by arm_template
+    arm_weight (V+A,) f4                           share of the forearm in each vertex
+    hinge_frame (16,3,3)                           columns: flexion, abduction, twist axis of a joint
+    hinge_limits (16,3,2) radians, hinge_free (16,3) bool
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelFileError
+from .model import Array, HandModel, IntArray
+from .names import JOINT_COUNT, Side
+
+HAND_FILE: Final = Path(__file__).resolve().parents[2] / "models" / "hand.npz"
+
+
+@dataclass(frozen=True)
+class HandSurface:
+    """What drawing needs beyond skinning; indices are into the template unless said otherwise."""
+
+    quads: IntArray
+    cap: IntArray
+    uv: Array
+    quad_uv: IntArray
+    cap_uv: IntArray
+    part: NDArray[np.uint8]
+    arm_template: Array
+    arm_shape_dirs: Array
+    arm_quads: IntArray
+    arm_quad_uv: IntArray
+    arm_weight: Array
+
+
+@dataclass(frozen=True)
+class Hinges:
+    """Anatomy of the joints: axes in canonical axes at rest, and how far each may turn."""
+
+    frame: Array
+    """(16, 3, 3) columns: flexion, abduction, twist; right-handed"""
+    limits: Array
+    """(16, 3, 2) radians, lowest and highest"""
+    free: NDArray[np.bool_]
+    """(16, 3) which of the three turn at all"""
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path) -> tuple[dict[str, NDArray[np.generic]], str]:
+    try:
+        raw = path.read_bytes()
+        with np.load(io.BytesIO(raw), allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}, hashlib.sha256(raw).hexdigest()
+    except (OSError, ValueError) as error:
+        raise ModelFileError(
+            f"The hand model {path.name} is missing or damaged ({error}); install HandMocap again."
+        ) from error
+
+
+def free_hand(side: Side, path: Path = HAND_FILE) -> HandModel:
+    """The free hand of one side."""
+    data, sha256 = _read(path)
+    index, weight = data["weight_index"], data["weight"].astype(np.float64)
+    dense = np.zeros((len(index), JOINT_COUNT))
+    np.add.at(dense, (np.arange(len(index))[:, None], index), weight)
+    quads = data["quads"].astype(np.int32)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]], data["cap"].astype(np.int32)])
+    right = HandModel(
+        id="handmocap-free-hand/1",
+        sha256=sha256,
+        side="right",
+        template=data["template"].astype(np.float64),
+        shape_dirs=data["shape_dirs"].astype(np.float64),
+        joints=data["joints"].astype(np.float64),
+        joint_dirs=data["joint_dirs"].astype(np.float64),
+        tips=data["tips"].astype(np.float64),
+        tip_dirs=data["tip_dirs"].astype(np.float64),
+        weights=dense / dense.sum(1, keepdims=True),
+        triangles=triangles,
+    )
+    return right if side == "right" else right.mirrored()
+
+
+def free_surface(path: Path = HAND_FILE) -> HandSurface:
+    """Faces, UVs, part labels and the forearm of the right free hand."""
+    data, _ = _read(path)
+    ints = {key: data[key].astype(np.int32) for key in ("quads", "cap", "quad_uv", "cap_uv", "arm_quads", "arm_quad_uv")}
+    floats = {key: data[key].astype(np.float64) for key in ("uv", "arm_template", "arm_shape_dirs", "arm_weight")}
+    return HandSurface(part=data["part"].astype(np.uint8), **ints, **floats)
+
+
+def free_hinges(side: Side, path: Path = HAND_FILE) -> Hinges:
+    """Hinge axes and limits; the left hand's turn by the same angles as its mirror image."""
+    data, _ = _read(path)
+    hinges = Hinges(
+        frame=data["hinge_frame"].astype(np.float64),
+        limits=data["hinge_limits"].astype(np.float64),
+        free=data["hinge_free"].astype(bool),
+    )
+    # An axis is a pseudo-vector: in the mirror that flips x its y and z change sign.
+    return hinges if side == "right" else replace(hinges, frame=hinges.frame * np.array([[1.0], [-1.0], [-1.0]]))

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take and HandTrack: what everything upstream makes and everything downstream reads.
+
+A take file is an .npz without pickles; `SCHEMA` names its version. It keeps what was seen
+as well as what was solved, so a take can be smoothed, corrected and solved again without
+its footage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field, fields, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BadInputError
+from .hand.names import JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
+from .rotations import IDENTITY
+
+Array = NDArray[np.float64]
+
+SCHEMA: Final = "handmocap.take/1"
+_SCHEMA_NAME, _SCHEMA_VERSION = SCHEMA.split("/")
+
+
+class State(IntEnum):
+    """What is known of one hand in one frame."""
+
+    ABSENT = 0
+    SEEN = 1
+    FILLED = 2
+    CORRECTED = 3
+
+
+CONTACT_DTYPE: Final = np.dtype(
+    [("frame", "<i4"), ("left_part", "u1"), ("right_part", "u1"), ("probability", "<f4")]
+)
+"""`frame` is an index into the take; parts index names.CONTACT_PARTS."""
+
+CORRECTION_DTYPE: Final = np.dtype(
+    [("frame", "<i4"), ("side", "u1"), ("kind", "u1"), ("index", "u1"), ("value", "<f8", (4,))]
+)
+"""`frame` is an index into the take, `side` indexes names.SIDES, `kind` a CorrectionKind."""
+
+
+class CorrectionKind(IntEnum):
+    """What a correction fixes; `index` and `value` read accordingly."""
+
+    ROTATION = 0
+    """index: joint; value: quaternion w,x,y,z"""
+    POINT = 1
+    """index: keypoint; value: pixel x, y"""
+    TRANSLATION = 2
+    """value: metres, camera axes"""
+    HIDDEN = 3
+    """the hand's observation in this frame is not to be used"""
+    ABSENT = 4
+    """the hand is not there in this frame"""
+
+
+def _nan(*shape: int) -> Array:
+    return np.full(shape, np.nan)
+
+
+@dataclass(frozen=True)
+class HandTrack:
+    """One hand through a take; T frames. Absent frames hold NaN and identity quaternions."""
+
+    state: NDArray[np.uint8]
+    """(T,) State"""
+    confidence: Array
+    """(T,) 0..1: calibrated probability that the hand is there, on this side, and placed right"""
+    seen2d: Array
+    """(T, 21, 2) pixels of the displayed picture, distorted; NaN where not seen"""
+    seen2d_sigma: Array
+    """(T, 21) pixels"""
+    seen3d: Array
+    """(T, 21, 3) relative to the wrist, mean palm bone = 1, camera axes"""
+    seen3d_sigma: Array
+    """(T, 21) in the same unit"""
+    visibility: Array
+    """(T, 21) 0..1"""
+    raw_rotation: Array
+    """(T, 16, 4) as solved, before polish"""
+    raw_translation: Array
+    """(T, 3) metres"""
+    rotation: Array
+    """(T, 16, 4) unit w,x,y,z, sign-continuous; joint 0 canonical to camera, 1..15 to the parent"""
+    translation: Array
+    """(T, 3) wrist joint, metres, camera axes"""
+    points: Array
+    """(T, 21, 3) posed joints and tips in keypoint order, metres, camera axes"""
+
+    @classmethod
+    def absent(cls, frames: int) -> HandTrack:
+        """A track in which the hand never appears."""
+        still = np.tile(IDENTITY, (frames, JOINT_COUNT, 1))
+        return cls(
+            state=np.zeros(frames, np.uint8),
+            confidence=np.zeros(frames),
+            seen2d=_nan(frames, KEYPOINT_COUNT, 2),
+            seen2d_sigma=_nan(frames, KEYPOINT_COUNT),
+            seen3d=_nan(frames, KEYPOINT_COUNT, 3),
+            seen3d_sigma=_nan(frames, KEYPOINT_COUNT),
+            visibility=np.zeros((frames, KEYPOINT_COUNT)),
+            raw_rotation=still,
+            raw_translation=_nan(frames, 3),
+            rotation=still.copy(),
+            translation=_nan(frames, 3),
+            points=_nan(frames, KEYPOINT_COUNT, 3),
+        )
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(T,) frames in which the hand has a pose."""
+        return self.state != State.ABSENT
+
+
+@dataclass(frozen=True)
+class Take:
+    """The result of one capture."""
+
+    meta: dict[str, Any]
+    """source, width, height, rate [numerator, denominator], mirrored, performer, engine, models,
+    settings, hand_model, definition (whose keypoint definition the seen points follow), parent"""
+    frame: NDArray[np.int32]
+    """(T,) source frame numbers"""
+    time: Array
+    """(T,) seconds, true time stamps"""
+    K: Array
+    """(3, 3) or (T, 3, 3) pixels of the displayed picture"""
+    dist: Array
+    """(5,) OpenCV lens distortion k1 k2 p1 p2 k3"""
+    left: HandTrack
+    right: HandTrack
+    betas: Array
+    """(10,) one shape for both hands"""
+    size: float
+    """palm length, wrist joint to middle knuckle at rest, metres"""
+    contacts: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, CONTACT_DTYPE))
+    corrections: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, CORRECTION_DTYPE))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def track(self, side: Side) -> HandTrack:
+        """The track of one side."""
+        return self.left if side == "left" else self.right
+
+    def with_tracks(self, **changes: Any) -> Take:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    @property
+    def rate(self) -> float:
+        """Nominal frames a second of the source."""
+        numerator, denominator = self.meta["rate"]
+        return float(numerator) / float(denominator)
+
+
+_TRACK_KEYS: Final = tuple(f.name for f in fields(HandTrack))
+_FLOAT32: Final = frozenset(
+    {"confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility", "points"}
+)
+
+
+def save_take(take: Take, path: str | Path) -> None:
+    """Write a take in one step: the file is either the old one or the whole new one, never a part."""
+    target = Path(path)
+    arrays: dict[str, Any] = {
+        "schema": np.array(SCHEMA),
+        "meta": np.array(json.dumps(take.meta, sort_keys=True)),
+        "frame": take.frame.astype(np.int32),
+        "time": take.time,
+        "K": take.K,
+        "dist": take.dist,
+        "betas": take.betas,
+        "size": np.array(take.size),
+        "contacts": take.contacts,
+        "corrections": take.corrections,
+    }
+    for side in SIDES:
+        track = take.track(side)
+        for key in _TRACK_KEYS:
+            value = getattr(track, key)
+            arrays[f"{side}_{key}"] = value.astype(np.float32) if key in _FLOAT32 else value
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **arrays)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BadInputError(
+            f"The take could not be written to {target} ({error.strerror or error}); "
+            "free some space or choose another folder."
+        ) from error
+
+
+def load_take(path: str | Path) -> Take:
+    """Read a take; anything that is not one is refused in one sentence."""
+    source = Path(path)
+    try:
+        with np.load(source, allow_pickle=False) as file:
+            data = {key: file[key] for key in file.files}
+    except FileNotFoundError as error:
+        raise BadInputError(f"There is no take at {source}; check the path.") from error
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise BadInputError(
+            f"{source} is not a HandMocap take or is damaged ({error}); capture it again."
+        ) from error
+    return _take_from(data, source)
+
+
+def _take_from(data: dict[str, Any], source: Path) -> Take:
+    name, _, version = str(data.get("schema", "")).partition("/")
+    if name != _SCHEMA_NAME or not version.isdigit():
+        raise BadInputError(f"{source} is an .npz file, but not a HandMocap take; choose a .take.npz file.")
+    if int(version) > int(_SCHEMA_VERSION):
+        raise BadInputError(
+            f"{source} was written by a newer HandMocap (schema {version}); update the extension to open it."
+        )
+    try:
+        frames = len(data["frame"])
+        tracks = {side: _track_from(data, side, frames) for side in SIDES}
+        take = Take(
+            meta=json.loads(str(data["meta"])),
+            frame=data["frame"].astype(np.int32),
+            time=data["time"].astype(np.float64),
+            K=data["K"].astype(np.float64),
+            dist=data["dist"].astype(np.float64) if "dist" in data else np.zeros(5),
+            left=tracks["left"],
+            right=tracks["right"],
+            betas=data["betas"].astype(np.float64),
+            size=float(data["size"]),
+            contacts=data["contacts"] if "contacts" in data else np.zeros(0, CONTACT_DTYPE),
+            corrections=data["corrections"] if "corrections" in data else np.zeros(0, CORRECTION_DTYPE),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadInputError(f"{source} lacks part of a take ({error}); capture it again.") from error
+    _check(take, source)
+    return take
+
+
+def _track_from(data: dict[str, Any], side: Side, frames: int) -> HandTrack:
+    track = HandTrack.absent(frames)
+    values: dict[str, Any] = {}
+    for key in _TRACK_KEYS:
+        default = getattr(track, key)
+        value = data.get(f"{side}_{key}")
+        if value is None:
+            if key in ("rotation", "translation", "state"):
+                raise KeyError(f"{side}_{key}")
+            continue
+        if value.shape != default.shape:
+            raise ValueError(f"{side}_{key} has shape {value.shape}, not {default.shape}")
+        values[key] = value.astype(default.dtype)
+    return replace(track, **values)
+
+
+def _check(take: Take, source: Path) -> None:
+    """Refuse numbers that would poison everything downstream."""
+    for side in SIDES:
+        track = take.track(side)
+        present = track.present
+        for key in ("rotation", "translation"):
+            if not np.isfinite(getattr(track, key)[present]).all():
+                raise BadInputError(
+                    f"{source} holds numbers that are not finite in {side}_{key}; capture it again."
+                )
+    if not (np.isfinite(take.K).all() and np.isfinite(take.betas).all() and take.size > 0):
+        raise BadInputError(f"{source} holds a camera or a hand size that is not finite; capture it again.")
