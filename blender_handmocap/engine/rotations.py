@@ -68,18 +68,26 @@ def vector_from_matrix(matrix: ArrayLike) -> Array:
 def matrix_from_quaternion(quaternion: ArrayLike) -> Array:
     """Unit quaternions (..., 4) -> matrices (..., 3, 3)."""
     q = np.asarray(quaternion, dtype=np.float64)
-    w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
-    m = np.empty((*q.shape[:-1], 3, 3))
-    m[..., 0, 0] = 1 - 2 * (y * y + z * z)
-    m[..., 0, 1] = 2 * (x * y - w * z)
-    m[..., 0, 2] = 2 * (x * z + w * y)
-    m[..., 1, 0] = 2 * (x * y + w * z)
-    m[..., 1, 1] = 1 - 2 * (x * x + z * z)
-    m[..., 1, 2] = 2 * (y * z - w * x)
-    m[..., 2, 0] = 2 * (x * z - w * y)
-    m[..., 2, 1] = 2 * (y * z + w * x)
-    m[..., 2, 2] = 1 - 2 * (x * x + y * y)
-    return m
+    products = (q[..., :, None] * q[..., None, :]).reshape(*q.shape[:-1], 16)
+    entries: Array = products @ _MATRIX_OF_PRODUCTS + _FLAT_IDENTITY
+    return entries.reshape(*q.shape[:-1], 3, 3)
+
+
+def _matrix_of_products() -> Array:
+    """(16, 9): R - I, row-major, as a linear map of the products (w, x, y, z) x (w, x, y, z)."""
+    unit = np.zeros((4, 4, 3, 3))
+    for axis in range(3):
+        after, last = (axis + 1) % 3, (axis + 2) % 3
+        for other in (after, last):
+            unit[other + 1, other + 1, axis, axis] = -2.0
+            unit[axis + 1, other + 1, axis, other] = 2.0
+        unit[0, last + 1, axis, after] = -2.0
+        unit[0, after + 1, axis, last] = 2.0
+    return unit.reshape(16, 9)
+
+
+_MATRIX_OF_PRODUCTS = _matrix_of_products()
+_FLAT_IDENTITY = np.eye(3).ravel()
 
 
 def quaternion_from_matrix(matrix: ArrayLike) -> Array:

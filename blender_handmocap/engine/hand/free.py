@@ -80,7 +80,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[np.generic]], str]:
 def free_hand(side: Side, path: Path = HAND_FILE) -> HandModel:
     """The free hand of one side."""
     data, sha256 = _read(path)
-    index, weight = data["weight_index"], data["weight"].astype(np.float64)
+    index, weight = data["weight_index"].astype(np.intp), data["weight"].astype(np.float64)
     dense = np.zeros((len(index), JOINT_COUNT))
     np.add.at(dense, (np.arange(len(index))[:, None], index), weight)
     quads = data["quads"].astype(np.int32)
@@ -104,9 +104,26 @@ def free_hand(side: Side, path: Path = HAND_FILE) -> HandModel:
 def free_surface(path: Path = HAND_FILE) -> HandSurface:
     """Faces, UVs, part labels and the forearm of the right free hand."""
     data, _ = _read(path)
-    ints = {key: data[key].astype(np.int32) for key in ("quads", "cap", "quad_uv", "cap_uv", "arm_quads", "arm_quad_uv")}
-    floats = {key: data[key].astype(np.float64) for key in ("uv", "arm_template", "arm_shape_dirs", "arm_weight")}
-    return HandSurface(part=data["part"].astype(np.uint8), **ints, **floats)
+
+    def indices(key: str) -> IntArray:
+        return data[key].astype(np.int32)
+
+    def lengths(key: str) -> Array:
+        return data[key].astype(np.float64)
+
+    return HandSurface(
+        quads=indices("quads"),
+        cap=indices("cap"),
+        uv=lengths("uv"),
+        quad_uv=indices("quad_uv"),
+        cap_uv=indices("cap_uv"),
+        part=data["part"].astype(np.uint8),
+        arm_template=lengths("arm_template"),
+        arm_shape_dirs=lengths("arm_shape_dirs"),
+        arm_quads=indices("arm_quads"),
+        arm_quad_uv=indices("arm_quad_uv"),
+        arm_weight=lengths("arm_weight"),
+    )
 
 
 def free_hinges(side: Side, path: Path = HAND_FILE) -> Hinges:

@@ -32,9 +32,16 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
 _MIRROR: Final = np.array([-1.0, 1.0, 1.0])
-_JOINT_KEYPOINTS: Final = np.array(KEYPOINT_OF_JOINT)
-_TIPS: Final = np.array(TIP_KEYPOINTS)
+_PARENTS: Final = np.array(JOINT_PARENTS)
 _TIP_JOINTS: Final = np.array(TIP_JOINTS)
+# Kinematics goes level by level, five fingers at once: (joints of the level, their parents).
+_LEVELS: Final = (
+    (slice(1, JOINT_COUNT, 3), slice(0, 1)),
+    (slice(2, JOINT_COUNT, 3), slice(1, JOINT_COUNT, 3)),
+    (slice(3, JOINT_COUNT, 3), slice(2, JOINT_COUNT, 3)),
+)
+# Where each keypoint stands in the 16 joints followed by the 5 tips.
+_KEYPOINT_SOURCE: Final = np.argsort((*KEYPOINT_OF_JOINT, *TIP_KEYPOINTS))
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,13 @@ class RestHand:
     """Factor from the model's own size to `size`."""
     betas: Array
     """(10,)"""
+    sized: bool = False
+    """Whether a palm length was asked for, so that betas change proportions alone."""
+
+    @property
+    def palm_length(self) -> float:
+        """Metres from the wrist to the middle knuckle."""
+        return float(np.linalg.norm(self.joints[PALM_LENGTH_JOINT] - self.joints[0]))
 
 
 @dataclass(frozen=True)
@@ -120,43 +134,64 @@ class HandModel:
         tips = self.tips + np.tensordot(b, self.tip_dirs, 1)
         joints, tips = joints - joints[0], tips - joints[0]
         scale = 1.0 if size is None else size / float(np.linalg.norm(joints[PALM_LENGTH_JOINT]))
-        return RestHand(joints=joints * scale, tips=tips * scale, scale=scale, betas=b)
+        return RestHand(joints=joints * scale, tips=tips * scale, scale=scale, betas=b, sized=size is not None)
 
-    def rest_vertices(self, rest: RestHand) -> Array:
-        """The unposed mesh (V, 3) of a rest hand, canonical axes, metres, wrist joint at 0."""
-        origin = self.joints[0] + np.tensordot(rest.betas, self.joint_dirs[:, 0], 1)
-        return (self.template + np.tensordot(rest.betas, self.shape_dirs, 1) - origin) * rest.scale
+    def rest_vertices(self, rest: RestHand, chosen: ArrayLike | None = None) -> Array:
+        """The unposed mesh (V, 3) of a rest hand, or its vertices `chosen` (N,) -> (N, 3).
+
+        Canonical axes, metres, wrist joint at 0.
+        """
+        pick = slice(None) if chosen is None else np.asarray(chosen)
+        origin = self.joints[0] + rest.betas @ self.joint_dirs[:, 0]
+        dirs = self.shape_dirs[:, pick]
+        shape = rest.betas @ dirs.reshape(len(dirs), -1)
+        vertices: Array = (self.template[pick] + shape.reshape(-1, 3) - origin) * rest.scale
+        return vertices
 
     def pose(self, rotation: ArrayLike, translation: ArrayLike, rest: RestHand) -> PosedHand:
         """Forward kinematics: rotation (T, 16, 4) w,x,y,z, translation (T, 3) metres."""
-        local = rotations.matrix_from_quaternion(rotation)
-        orientation = np.empty_like(local)
-        joints = np.empty((len(local), JOINT_COUNT, 3))
-        orientation[:, 0], joints[:, 0] = local[:, 0], np.asarray(translation, dtype=np.float64)
-        for j in range(1, JOINT_COUNT):
-            parent = JOINT_PARENTS[j]
-            joints[:, j] = joints[:, parent] + orientation[:, parent] @ (rest.joints[j] - rest.joints[parent])
-            orientation[:, j] = orientation[:, parent] @ local[:, j]
-        keypoints = np.empty((len(local), KEYPOINT_COUNT, 3))
-        keypoints[:, _JOINT_KEYPOINTS] = joints
-        bones = rest.tips - rest.joints[_TIP_JOINTS]
-        keypoints[:, _TIPS] = joints[:, _TIP_JOINTS] + np.einsum("tfij,fj->tfi", orientation[:, _TIP_JOINTS], bones)
-        return PosedHand(joints=joints, keypoints=keypoints, orientation=orientation)
+        turns = rotations.matrix_from_quaternion(rotation)
+        frames = len(turns)
+        # Each joint's rotation beside its bone, so that one product carries both to the camera.
+        local = np.empty((frames, JOINT_COUNT, 3, 4))
+        local[..., :3] = turns
+        local[..., 3] = rest.joints - rest.joints[_PARENTS]
+        orientation = np.empty_like(turns)
+        points = np.empty((frames, KEYPOINT_COUNT, 3))
+        orientation[:, 0] = turns[:, 0]
+        points[:, 0] = translation
+        for level, parents in _LEVELS:
+            carried = orientation[:, parents] @ local[:, level]
+            orientation[:, level] = carried[..., :3]
+            points[:, level] = points[:, parents] + carried[..., 3]
+        tip_bones = (rest.tips - rest.joints[_TIP_JOINTS])[..., None]
+        tip_arms = orientation[:, _TIP_JOINTS] @ tip_bones
+        points[:, JOINT_COUNT:] = points[:, _TIP_JOINTS] + tip_arms[..., 0]
+        keypoints = points.take(_KEYPOINT_SOURCE, axis=1)
+        return PosedHand(joints=points[:, :JOINT_COUNT], keypoints=keypoints, orientation=orientation)
 
     def vertices(self, rotation: ArrayLike, translation: ArrayLike, rest: RestHand) -> Array:
         """The posed mesh (T, V, 3), metres, camera axes."""
         posed = self.pose(rotation, translation, rest)
         return self.skin(posed, rest, rotation)
 
-    def skin(self, posed: PosedHand, rest: RestHand, rotation: ArrayLike) -> Array:
-        """Linear blend skinning of an already posed skeleton -> (T, V, 3)."""
-        shift = posed.joints - np.einsum("tjab,jb->tja", posed.orientation, rest.joints)
-        base = self.rest_vertices(rest)
-        frames = len(posed.joints)
-        affine = np.concatenate([posed.orientation, shift[..., None]], axis=-1).reshape(frames, JOINT_COUNT, 12)
-        blended = (self.weights @ affine).reshape(frames, -1, 3, 4)
-        points: Array = np.broadcast_to(base, (frames, *base.shape))
-        if self.pose_dirs is not None:
-            bend = rotations.matrix_from_quaternion(rotation)[:, 1:] - np.eye(3)
-            points = points + np.tensordot(bend.reshape(frames, -1), self.pose_dirs, 1) * rest.scale
-        return np.einsum("tvab,tvb->tva", blended[..., :3], points) + blended[..., 3]
+    def skin(self, posed: PosedHand, rest: RestHand, rotation: ArrayLike, chosen: ArrayLike | None = None) -> Array:
+        """Linear blend skinning of an already posed skeleton -> (T, V, 3), or (T, N, 3) of `chosen` (N,)."""
+        pick = slice(None) if chosen is None else np.asarray(chosen)
+        weights = self.weights[pick]
+        points = self.rest_vertices(rest, chosen)
+        frames, count = len(posed.joints), len(points)
+        shift = posed.joints[..., None] - posed.orientation @ rest.joints[..., None]
+        # One matrix product: every vertex as a sum over joints of weight times (position, 1).
+        spread = np.concatenate([points, np.ones((count, 1))], axis=1)
+        spread = (weights[:, :, None] * spread[:, None, :]).reshape(count, -1)
+        affine = np.concatenate([posed.orientation, shift], axis=-1)
+        columns = np.ascontiguousarray(affine.transpose(0, 2, 1, 3)).reshape(frames * 3, -1)
+        skinned = np.swapaxes((columns @ spread.T).reshape(frames, 3, count), 1, 2)
+        if self.pose_dirs is None:
+            return np.ascontiguousarray(skinned)
+        bend = (rotations.matrix_from_quaternion(rotation)[:, 1:] - np.eye(3)).reshape(frames, -1)
+        dirs = self.pose_dirs[:, pick].reshape(len(self.pose_dirs), -1)
+        offsets = (bend @ dirs).reshape(frames, count, 3, 1) * rest.scale
+        blended = (weights @ posed.orientation.reshape(frames, JOINT_COUNT, 9)).reshape(frames, count, 3, 3)
+        return skinned + (blended @ offsets)[..., 0]

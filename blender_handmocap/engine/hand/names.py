@@ -28,18 +28,14 @@ JOINT_PARENTS: Final = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 JOINT_COUNT: Final = len(JOINT_NAMES)
 
 FINGER_JOINTS: Final[dict[str, tuple[int, int, int]]] = {
-    finger: (first, first + 1, first + 2)
-    for finger in FINGERS
-    for first in (JOINT_NAMES.index(f"{finger}1"),)
+    finger: (first, first + 1, first + 2) for finger in FINGERS for first in (JOINT_NAMES.index(f"{finger}1"),)
 }
 """The three joints of each finger, from the palm outwards, as indices into JOINT_NAMES."""
 
 KEYPOINT_NAMES: Final = ("wrist", *(f"{finger}{level}" for finger in FINGERS for level in (1, 2, 3, 4)))
 """Level 4 is the fingertip. Levels 1..3 are the joints of the same name."""
 KEYPOINT_COUNT: Final = len(KEYPOINT_NAMES)
-KEYPOINT_PARENTS: Final = tuple(
-    -1 if k == 0 else (0 if (k - 1) % 4 == 0 else k - 1) for k in range(KEYPOINT_COUNT)
-)
+KEYPOINT_PARENTS: Final = tuple(-1 if k == 0 else (0 if (k - 1) % 4 == 0 else k - 1) for k in range(KEYPOINT_COUNT))
 
 KEYPOINT_OF_JOINT: Final = tuple(KEYPOINT_NAMES.index(name) for name in JOINT_NAMES)
 """Keypoint index of each joint."""
