@@ -211,9 +211,7 @@ class _Problem:
         jacobian = np.zeros((len(root), 20, 3, 3 + columns))
         jacobian[..., :3] = -rotations.skew(reached)
         axes = self._axes(posed, angles)
-        jacobian[..., 3:] = np.moveaxis(
-            np.cross(axes[:, None], reached[:, :, None]) * self.moves[:, :, None], 2, 3
-        )
+        jacobian[..., 3:] = np.moveaxis(np.cross(axes[:, None], reached[:, :, None]) * self.moves[:, :, None], 2, 3)
         jacobian *= self.weight[:, None, None]
         residual = ((reached - self.wanted) * self.weight[:, None]).reshape(len(root), -1)
         flat = jacobian.reshape(len(root), 60, -1)
@@ -271,7 +269,9 @@ def read_sources(data: Path) -> Mocap:
         if moving:
             hand = model if side == "right" else free_hand("left")
             quaternions = rotations_from_angles(angles, free_hinges(side), root)
-            ours = hand.pose(quaternions, np.zeros((len(points), 3)), rest if side == "right" else hand.rest()).keypoints
+            ours = hand.pose(
+                quaternions, np.zeros((len(points), 3)), rest if side == "right" else hand.rest()
+            ).keypoints
             spread = [np.linalg.norm(x - x.mean(1, keepdims=True), axis=(1, 2)) for x in (ours, points)]
             wrist = points.mean(1) * np.median(spread[0] / spread[1]) - ours.mean(1)
         count = len(points)
@@ -309,7 +309,9 @@ def read_sources(data: Path) -> Mocap:
 def main() -> None:
     """Command line: fit the recordings and write data/mocap.npz."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds mocap_leap, mocap_quest, mocap_webxr")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder that holds mocap_leap, mocap_quest, mocap_webxr"
+    )
     parser.add_argument("--out", type=Path, default=MOCAP_FILE)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
