@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything Blender learns of HandMocap, in one place and one order; leaving is the mirror of coming."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import bpy
+
+from . import preferences
+from .operators.self_test import HANDMOCAP_OT_self_test
+
+log = logging.getLogger("handmocap")
+
+CLASSES: Final[tuple[type, ...]] = (
+    # A class stands behind those it uses.
+    preferences.HANDMOCAP_AP_preferences,
+    HANDMOCAP_OT_self_test,
+)
+
+POINTERS: Final[tuple[tuple[type, str, type], ...]] = ()
+"""Blender type, attribute, our property group: one property a type."""
+
+MENUS: Final[tuple[tuple[type, Callable[..., None]], ...]] = ()
+"""Blender menu, function that draws our entry in it."""
+
+HANDLERS: Final[tuple[tuple[list[Any], Callable[..., None]], ...]] = ()
+"""List in bpy.app.handlers, function; functions are persistent so that loading a file keeps them."""
+
+
+def register() -> None:
+    """All or nothing: when a step fails, those before it are taken back and the failure goes on."""
+    undo: list[Callable[[], None]] = []
+    try:
+        for do, take_back in _steps():
+            do()
+            undo.append(take_back)
+    except Exception:
+        _run(reversed(undo))
+        raise
+
+
+def unregister() -> None:
+    """The mirror of `register`; a step that fails is logged and the rest still happens."""
+    _run(take_back for _, take_back in reversed(_steps()))
+    preferences.component_lines.cache_clear()
+
+
+def _steps() -> list[tuple[Callable[[], None], Callable[[], None]]]:
+    return [
+        *(_class_step(cls) for cls in CLASSES),
+        *(_pointer_step(*pointer) for pointer in POINTERS),
+        *(_menu_step(*entry) for entry in MENUS),
+        *(_handler_step(*entry) for entry in HANDLERS),
+    ]
+
+
+def _class_step(cls: type) -> tuple[Callable[[], None], Callable[[], None]]:
+    return lambda: bpy.utils.register_class(cls), lambda: bpy.utils.unregister_class(cls)
+
+
+def _pointer_step(owner: type, name: str, group: type) -> tuple[Callable[[], None], Callable[[], None]]:
+    return lambda: setattr(owner, name, bpy.props.PointerProperty(type=group)), lambda: delattr(owner, name)
+
+
+def _menu_step(menu: Any, draw: Callable[..., None]) -> tuple[Callable[[], None], Callable[[], None]]:
+    return lambda: menu.append(draw), lambda: menu.remove(draw)
+
+
+def _handler_step(handlers: list[Any], function: Callable[..., None]) -> tuple[Callable[[], None], Callable[[], None]]:
+    return lambda: handlers.append(function), lambda: handlers.remove(function)
+
+
+def _run(steps: Any) -> None:
+    for step in steps:
+        try:
+            step()
+        except Exception:
+            log.exception("A step back failed; the rest of HandMocap is still being unregistered.")
