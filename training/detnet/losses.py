@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Targets and losses. Heat, location and delta as published; soft readings, errors and visibility besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from blender_handmocap.engine.hand.names import KEYPOINT_PARENTS
+
+from .network import GRID, POINTS
+
+_PARENTS: Final = [max(parent, 0) for parent in KEYPOINT_PARENTS]
+_BONES: Final = slice(1, POINTS)
+MIDDLE_KNUCKLE: Final = 9
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is true of a batch of crops; rows without a hand have `present` 0, without 3D `has_3d` 0."""
+
+    position: Tensor
+    """(N, 21, 2) crop shares 0..1"""
+    location: Tensor
+    """(N, 21, 3) relative to the middle knuckle, unit wrist to middle knuckle"""
+    visible: Tensor
+    """(N, 21) 1 seen, 0 hidden"""
+    has_3d: Tensor
+    """(N,)"""
+    use_2d: Tensor
+    """(N, 21) 0 where a label is not to be trusted"""
+    present: Tensor
+    """(N,) the crop shows a hand"""
+    right_side: Tensor
+    """(N,) that hand is of the side the crop was cut for"""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each term counts; 0 switches it off (ablation)."""
+
+    heat: float = 0.3
+    position: float = 8.4
+    location: float = 2.0
+    location_map: float = 1.0
+    delta: float = 0.5
+    bone: float = 0.5
+    error: float = 0.1
+    visible: float = 0.2
+    whole: float = 0.2
+
+
+def unit_locations(points: Tensor) -> Tensor:
+    """Points (N, 21, 3) in any unit -> relative to the middle knuckle, wrist to knuckle = 1."""
+    relative = points - points[:, MIDDLE_KNUCKLE : MIDDLE_KNUCKLE + 1]
+    return relative / relative[:, :1].norm(dim=-1, keepdim=True).clamp(min=1e-9)
+
+
+def heatmaps(position: Tensor, *, sigma: float = 1.0) -> Tensor:
+    """Gaussians (N, 21, 28, 28) of `sigma` cells around positions in crop shares."""
+    cells = torch.arange(GRID, device=position.device, dtype=position.dtype) + 0.5
+    x = torch.exp(-((position[..., :1] * GRID - cells) ** 2) / (2 * sigma**2))
+    y = torch.exp(-((position[..., 1:] * GRID - cells) ** 2) / (2 * sigma**2))
+    return y[..., :, None] * x[..., None, :]
+
+
+def bone_directions(location: Tensor) -> Tensor:
+    """(N, 21, 3) unit vectors from each point's parent; zero for the wrist."""
+    bones = location - location[:, _PARENTS]
+    return bones / bones.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tensor, dict[str, float]]:
+    """The sum that is trained on, and each unweighted term for the log."""
+    inside = ((truth.position > 0) & (truth.position < 1)).all(-1).float()
+    use_2d = inside * truth.use_2d * truth.present[:, None]
+    solid = (truth.present * truth.has_3d)[:, None]
+    heat = heatmaps(truth.position)
+    share = heat / heat.sum((2, 3), keepdim=True).clamp(min=1e-3)
+    cross_entropy = -(share.flatten(2) * torch.log_softmax(out["logits"].flatten(2), -1)).sum(-1)
+    error_2d = (out["position"] - truth.position).abs().sum(-1)
+    error_3d = (out["location"] - truth.location).abs().sum(-1)
+    # The paper's masks: maps count where the true heatmap is.
+    region = heat * (heat > 0.2)
+    region_sum = region.sum((2, 3)).clamp(min=1e-3)
+    map_shape = (-1, POINTS, 3, GRID, GRID)
+    location_off = (out["location_map"].reshape(map_shape) - truth.location[..., None, None]).abs().sum(2)
+    directions = bone_directions(truth.location)
+    delta_off = (out["delta_map"].reshape(map_shape) - directions[..., None, None]).abs().sum(2)
+    bones, true_bones = (p - p[:, _PARENTS] for p in (out["location"], truth.location))
+    distance_2d = (out["position"] - truth.position).norm(dim=-1).detach()
+    distance_3d = (out["location"] - truth.location).norm(dim=-1).detach()
+    terms = {
+        "heat": _mean(cross_entropy, use_2d),
+        "position": _mean(error_2d, use_2d),
+        "location": _mean(error_3d, solid.expand_as(error_3d)),
+        "location_map": _mean((location_off * region).sum((2, 3)) / region_sum, inside * solid),
+        "delta": _mean(((delta_off * region).sum((2, 3)) / region_sum)[:, _BONES], (inside * solid)[:, _BONES]),
+        "bone": _mean((bones - true_bones).abs().sum(-1)[:, _BONES], solid.expand_as(error_3d)[:, _BONES]),
+        "error": _mean(_laplace(distance_2d, out["log_error_2d"]), use_2d)
+        + _mean(_laplace(distance_3d, out["log_error_3d"]), solid.expand_as(error_3d)),
+        "visible": _mean(
+            functional.binary_cross_entropy_with_logits(out["visible"], truth.visible, reduction="none"),
+            (inside * solid),
+        ),
+        "whole": functional.binary_cross_entropy_with_logits(out["whole"][:, 0], truth.present)
+        + _mean(
+            functional.binary_cross_entropy_with_logits(out["whole"][:, 1], truth.right_side, reduction="none"),
+            truth.present,
+        ),
+    }
+    total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
+    return total, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _laplace(distance: Tensor, log_scale: Tensor) -> Tensor:
+    """Negative log-likelihood (up to a constant) of a distance whose expected value is exp(log_scale)."""
+    return distance * torch.exp(-log_scale) + log_scale
