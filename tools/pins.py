@@ -52,9 +52,17 @@ class Pins:
         return sorted({requirement for group in self.environments[name] for requirement in self.group(group)})
 
     def limits(self, name: str) -> list[str]:
-        """The constraints an environment's indirect dependencies are held to."""
+        """What an environment's indirect dependencies are held to: the constraints, and all other groups' pins.
+
+        A project that groups pin differently (numpy, bpy) is left to the groups of the environment.
+        """
+        pinned: dict[str, set[str]] = {}
+        for requirement in (item for group in self.groups for item in self.group(group)):
+            pinned.setdefault(project_of(requirement), set()).add(requirement)
+        agreed = {project: min(items) for project, items in pinned.items() if len(items) == 1}
+        limits = {**agreed, **{project_of(limit): limit for limit in self.constraints}}
         direct = {project_of(requirement) for requirement in self.environment(name)}
-        return [limit for limit in self.constraints if project_of(limit) not in direct]
+        return sorted(limit for project, limit in limits.items() if project not in direct)
 
     def version(self, group: str, project: str) -> str:
         """The pinned version of one project of a group."""
