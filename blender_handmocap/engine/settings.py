@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .errors import BadInputError
+
 Hands = Literal["auto", "both", "left", "right"]
 Mode = Literal["best", "live", "stills"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -44,3 +46,40 @@ class Settings:
     device: Device = "auto"
     threads: int = 0
     """threads a network may use; 0: chosen from the machine"""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant, each in one sentence."""
+        if self.fov is not None and not 1.0 <= self.fov <= 175.0:
+            raise BadInputError(f"A field of view of {self.fov:g} degrees is not possible; give 1 to 175.")
+        if self.focal is not None and not self.focal > 0:
+            raise BadInputError(f"A focal length of {self.focal:g} pixels is not possible; give a positive number.")
+        if self.palm_mm is not None and not 30.0 <= self.palm_mm <= 150.0:
+            raise BadInputError(
+                f"A palm of {self.palm_mm:g} mm is not a human hand's; measure from the wrist crease to the "
+                "knuckle of the middle finger in millimetres (60 to 115)."
+            )
+        if not 0.0 <= self.smoothing <= 10.0:
+            raise BadInputError(f"A smoothing of {self.smoothing:g} is out of range; give 0 to 10.")
+
+
+def numbers_from_text(text: str, count: int) -> tuple[float, ...]:
+    """`"1,2,3"` -> (1.0, 2.0, 3.0); anything but `count` numbers is refused."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count or not all(abs(value) < 1e6 for value in values):
+        raise BadInputError(
+            f"{text!r} is not {count} numbers with commas between them; write for example {','.join(['0.1'] * count)}."
+        )
+    return values
+
+
+def box_from_text(text: str) -> Box:
+    """`"x0,y0,x1,y1"` as shares of the picture -> a box with x0 < x1 and y0 < y1."""
+    x0, y0, x1, y1 = numbers_from_text(text, 4)
+    if not (0.0 <= x0 < x1 <= 1.0 and 0.0 <= y0 < y1 <= 1.0):
+        raise BadInputError(
+            f"The box {text} is not inside the picture; give shares from 0 to 1, left,top,right,bottom."
+        )
+    return x0, y0, x1, y1
