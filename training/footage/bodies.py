@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the rasteriser draws: closed meshes with a material, gathered into one set of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .shading import MATERIAL_FIELDS, SIDE, TEXTURE
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+Texture = tuple[NDArray[np.uint8], ...]
+"""Levels (s, s, 6) uint8, each half the size of the one before; shading.py says what the channels are."""
+
+TEXTURE_SLOTS: Final = 8
+"""The shading kernel is compiled for this many textures."""
+_SAMPLED_FACES: Final = 97
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface answers light."""
+
+    texture: Texture
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """linear RGB factor on the texture"""
+    roughness: float = 0.5
+    reflectance: float = 0.04
+    bump: float = 0.0
+    skin: float = 0.0
+    """1 where light bleeds as in flesh"""
+    translucency: float = 0.0
+
+
+@dataclass(frozen=True)
+class Body:
+    """One closed mesh in camera axes."""
+
+    points: FloatArray
+    """(N, 3) metres"""
+    faces: IntArray
+    """(F, 3) outwards counter-clockwise"""
+    face_uv: FloatArray
+    """(F, 3, 2) u right, v down"""
+    material: Material
+    side: int = 0
+    """what the side map shows: 0 no hand, 1 left, 2 right"""
+    part: NDArray[np.uint8] | None = None
+    """(N,) part of each vertex, for hands"""
+    canonical: FloatArray | None = None
+    """(N, 3) surface coordinates of each vertex, for hands"""
+    owner: int = -1
+    """index of the hand this moves with, -1: none"""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All bodies of a picture as the kernels want them."""
+
+    points: FloatArray
+    faces: IntArray
+    face_uv: FloatArray
+    face_material: NDArray[np.int16]
+    face_side: NDArray[np.uint8]
+    part: NDArray[np.uint8]
+    canonical: FloatArray
+    materials: FloatArray
+    textures: tuple[NDArray[np.uint8], ...]
+    starts: tuple[int, ...] = field(default=())
+    """first vertex of each body"""
+
+
+def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
+    """Concatenate bodies; pick for each the texture level that suits its size at a focal length in pixels."""
+    starts = np.cumsum([0, *(len(body.points) for body in bodies)])
+    levels: list[NDArray[np.uint8]] = []
+    slots: dict[int, int] = {}
+    rows = np.zeros((len(bodies), MATERIAL_FIELDS), np.float32)
+    for row, body in zip(rows, bodies, strict=True):
+        material = body.material
+        level = _level(body, focal)
+        slot = slots.setdefault(id(level), len(slots))
+        if slot == len(levels):
+            if slot == TEXTURE_SLOTS:
+                raise ValueError(f"A picture may use {TEXTURE_SLOTS} textures; this one wants more.")
+            levels.append(level)
+        row[:] = (
+            slot, material.skin, material.roughness, material.reflectance, material.bump,
+            *material.colour, material.translucency, body.side,
+        )  # fmt: skip
+    levels += [levels[0]] * (TEXTURE_SLOTS - len(levels))
+    counts = [len(body.faces) for body in bodies]
+    return Assembly(
+        points=np.concatenate([body.points for body in bodies]).astype(np.float32, copy=False),
+        faces=np.concatenate(
+            [body.faces + start for body, start in zip(bodies, starts[:-1], strict=True)]
+        ).astype(np.int32, copy=False),
+        face_uv=np.concatenate([body.face_uv for body in bodies]).astype(np.float32, copy=False),
+        face_material=np.repeat(np.arange(len(bodies), dtype=np.int16), counts),
+        face_side=np.repeat(rows[:, SIDE].astype(np.uint8), counts),
+        part=np.concatenate(
+            [np.zeros(len(body.points), np.uint8) if body.part is None else body.part for body in bodies]
+        ),
+        canonical=np.concatenate(
+            [np.zeros_like(body.points) if body.canonical is None else body.canonical for body in bodies]
+        ).astype(np.float32, copy=False),
+        materials=rows,
+        textures=tuple(levels),
+        starts=tuple(int(start) for start in starts[:-1]),
+    )
+
+
+def _level(body: Body, focal: float) -> NDArray[np.uint8]:
+    """The level with about one texel a pixel on the body's faces."""
+    texture = body.material.texture
+    if len(texture) == 1:
+        return texture[0]
+    sample = slice(None, None, max(len(body.faces) // _SAMPLED_FACES, 1))
+    corners, uv = body.points[body.faces[sample, :2]], body.face_uv[sample, :2]
+    pixels = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1) / np.maximum(corners[:, 0, 2], 0.05) * focal
+    texels = np.linalg.norm(uv[:, 1] - uv[:, 0], axis=1) * len(texture[0])
+    ratio = float(np.median(texels / np.maximum(pixels, 1e-6)))
+    step = int(np.clip(np.floor(np.log2(max(ratio, 1e-3)) + 0.35), 0, len(texture) - 1))
+    return texture[step]
+
+
+assert TEXTURE == 0  # the first column of `assemble`'s rows

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Crops as the tracker cuts them: from landmarks, turned upright, always showing a right hand.
+
+A crop is (centre x, centre y, width, height, rotation): pixels of the picture, clockwise radians.
+Instead of cutting a drawn picture, the scene is drawn straight into the crop: a camera turned
+about its own axis with another centre sees exactly the same (an affine cut is no turned view,
+so perspective stays that of the whole picture).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blender_handmocap.engine import rotations
+
+from .render import HandTruth, Picture, Quality, draw
+from .scene import Scene
+from .surface import hand_model
+
+Array = NDArray[np.float64]
+
+CROP_SIZE: Final = 224
+_BOX_POINTS: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
+_SHIFT: Final = -0.1
+_MARGIN: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How far a tracker's crops stray from what the true points would give."""
+
+    rotation: float = 0.19
+    """standard deviation, radians"""
+    wild_share: float = 0.12
+    wild_rotation: float = 1.2
+    """the share of crops turned evenly by up to this, as after a palm found askew"""
+    scale: float = 0.13
+    """standard deviation of the logarithm"""
+    shift: float = 0.045
+    """standard deviation in crop widths"""
+    points: float = 0.03
+    """standard deviation of the last frame's points it is cut from, in hand widths"""
+
+
+NO_JITTER: Final = Jitter(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One hand as DetNet is shown it, with its truth in the crop's own terms; always a right hand."""
+
+    picture: Picture
+    """224 x 224 crop; its scene's camera is the crop's"""
+    target: HandTruth
+    """the hand the crop was cut for"""
+    points3d: Array
+    """(21, 3) metres in the axes of a camera that looks along the crop's own ray"""
+    box: Array
+    """(5,) the crop in the whole picture (before any mirroring)"""
+    mirrored: bool
+    """whether the hand was a left one"""
+
+
+def tracker_crop(points: ArrayLike) -> Array:
+    """The crop (5,) around points (21, 2) in pixels, as MediaPipe's landmark graph defines it."""
+    p = np.asarray(points, dtype=np.float64)
+    toward = 0.25 * (p[5] + p[13]) + 0.5 * p[9] - p[0]
+    rotation = np.pi / 2 - np.arctan2(-toward[1], toward[0])
+    rotation -= 2.0 * np.pi * np.floor((rotation + np.pi) / (2.0 * np.pi))
+    cos, sin = np.cos(rotation), np.sin(rotation)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    upright = p[list(_BOX_POINTS)] @ turn.T
+    low, high = upright.min(0), upright.max(0)
+    size = high - low
+    centre = turn.T @ (0.5 * (low + high) + [0.0, _SHIFT * size[1]])
+    side = _MARGIN * float(size.max())
+    return np.array([centre[0], centre[1], side, side, rotation])
+
+
+def jittered(points: ArrayLike, jitter: Jitter, random: np.random.Generator) -> Array:
+    """A crop (5,) such as a tracker might cut for a hand at points (21, 2)."""
+    p = np.asarray(points, dtype=np.float64)
+    extent = float(np.ptp(p, axis=0).max())
+    crop = tracker_crop(p + random.normal(size=p.shape) * jitter.points * extent)
+    if random.random() < jitter.wild_share:
+        crop[4] += random.uniform(-jitter.wild_rotation, jitter.wild_rotation)
+    else:
+        crop[4] += random.normal() * jitter.rotation
+    # A hand seen end on gives a tiny box; no tracker keeps one far smaller than the hand.
+    crop[2:4] = max(crop[2], 0.6 * extent) * np.exp(random.normal() * jitter.scale)
+    crop[:2] += random.normal(size=2) * jitter.shift * crop[2]
+    return crop
+
+
+def crop_matrix(crop: ArrayLike, size: int = CROP_SIZE) -> Array:
+    """(2, 3) affine map from picture pixels to crop pixels, integer = pixel centre in both."""
+    x, y, width, height, rotation = np.asarray(crop, dtype=np.float64)
+    turn = np.array([[np.cos(rotation), np.sin(rotation)], [-np.sin(rotation), np.cos(rotation)]])
+    linear = turn * (np.array([size / width, size / height])[:, None])
+    # The crop's centre lies between the two middle pixels, at (size - 1) / 2.
+    return np.concatenate([linear, ((size - 1) / 2 - linear @ [x, y])[:, None]], axis=1)
+
+
+def crop_scene(scene: Scene, crop: ArrayLike, size: int = CROP_SIZE) -> Scene:
+    """The scene before the camera that sees exactly what the crop shows. The crop must be square."""
+    box = np.asarray(crop, dtype=np.float64)
+    matrix = crop_matrix(box, size)
+    # K maps onto matrix @ K = (scaled turn) K: with one focal length the turn can move into the scene.
+    turn = rotations.matrix_from_vector([0.0, 0.0, -box[4]])
+    focal = scene.K[0, 0] * size / box[2]
+    centre = matrix[:, :2] @ scene.K[:2, 2] + matrix[:, 2]
+    K = np.array([[focal, 0.0, centre[0]], [0.0, focal, centre[1]], [0.0, 0.0, 1.0]])
+    return replace(scene.turned(turn), K=K, width=size, height=size)
+
+
+def ray_rotation(K: ArrayLike, size: int = CROP_SIZE) -> Array:
+    """(3, 3) turns camera axes so that the ray through the crop's middle becomes z, the shortest way."""
+    matrix = np.asarray(K, dtype=np.float64)
+    ray = np.linalg.solve(matrix, [(size - 1) / 2, (size - 1) / 2, 1.0])
+    ray /= np.linalg.norm(ray)
+    axis = np.cross(ray, [0.0, 0.0, 1.0])
+    sine = float(np.linalg.norm(axis))
+    if sine < 1e-12:
+        return np.eye(3)
+    return rotations.matrix_from_vector(axis / sine * np.arctan2(sine, ray[2]))
+
+
+def draw_crop(
+    scene: Scene,
+    hand: int,
+    seed: int | np.random.SeedSequence,
+    *,
+    jitter: Jitter = Jitter(),  # noqa: B008 - frozen
+    quality: Quality = "full",
+    size: int = CROP_SIZE,
+) -> Crop:
+    """Draw what the tracker would cut for one hand of a scene; beyond the picture's border it repeats the edge."""
+    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    box_seed, grain_seed = sequence.spawn(2)
+    truth = scene.hands[hand]
+    points = keypoints2d(scene, hand)
+    box = jittered(points, jitter, np.random.default_rng(box_seed))
+    picture = draw(crop_scene(scene, box, size), grain_seed, quality=quality)
+    picture = replace(picture, image=_repeated_edge(picture.image, scene, box, size))
+    mirrored = truth.side == "left"
+    if mirrored:
+        picture = picture.mirrored()
+    target = picture.hands[hand]
+    return Crop(
+        picture=picture,
+        target=target,
+        points3d=target.keypoints3d @ ray_rotation(picture.scene.K, size).T,
+        box=box,
+        mirrored=mirrored,
+    )
+
+
+def keypoints2d(scene: Scene, hand: int) -> Array:
+    """(21, 2) pixels of one hand's keypoints."""
+    pose = scene.hands[hand]
+    model = hand_model(pose.side)
+    rest = model.rest(scene.betas, scene.size)
+    points = model.pose(pose.rotation[None], pose.translation[None], rest).keypoints[0]
+    return points[:, :2] / points[:, 2:] * [scene.K[0, 0], scene.K[1, 1]] + scene.K[:2, 2]
+
+
+def _repeated_edge(image: NDArray[np.uint8], scene: Scene, box: Array, size: int) -> NDArray[np.uint8]:
+    """The crop where it lies beyond the whole picture filled with the picture's nearest edge."""
+    matrix = crop_matrix(box, size)
+    corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], np.float64)
+    inverse = cv2.invertAffineTransform(matrix)
+    places = corners @ inverse[:, :2].T + inverse[:, 2]
+    limit = np.array([scene.width - 1, scene.height - 1])
+    if (places >= 0).all() and (places <= limit).all():
+        return image
+    grid = np.stack(np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64)), axis=-1)
+    picture = np.clip(grid @ inverse[:, :2].T + inverse[:, 2], 0.0, limit)
+    back = (picture @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    return cv2.remap(image, back[..., 0], back[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

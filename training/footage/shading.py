@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Light on surfaces: what each pixel shows of the face it sees, and the exact maps. Compiled by numba.
+
+Colours are linear RGB. Textures are uint8 (s, s, 6): square roots of red, green, blue; a factor
+on roughness (128 = 1); and the slope of the height along u and v, 128 = level, 127 steps a metre of
+height over a quarter of the atlas.
+"""
+
+from __future__ import annotations
+
+from math import exp, sqrt
+from typing import Final
+
+import numba as nb
+import numpy as np
+
+TEXTURE, SKIN, ROUGHNESS, REFLECTANCE, BUMP, RED, GREEN, BLUE, TRANSLUCENCY, SIDE = range(10)
+MATERIAL_FIELDS: Final = 10
+"""Columns of the material table (M, 10) float32."""
+SLOPE_STEPS: Final = 127.0 / 0.25
+"""Texture steps a metre of height a unit of the atlas."""
+SHADOW_SLACK: Final = np.float32(0.0022)
+"""Metres a surface may lie behind what the light sees before it counts as shaded."""
+
+_ONE: Final = np.float32(1.0)
+_ZERO: Final = np.float32(0.0)
+_THICKNESS: Final = np.float32(0.006)
+"""Metres of flesh after which light that shines through has lost 63 %."""
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _texel(texture, u, v):  # type: ignore[no-untyped-def]
+    """Bilinear lookup of the six channels at atlas place u, v."""
+    size = texture.shape[0]
+    x = u * size - np.float32(0.5)
+    y = v * size - np.float32(0.5)
+    if x < 0:
+        x = _ZERO
+    if y < 0:
+        y = _ZERO
+    if x > size - 1.001:
+        x = np.float32(size - 1.001)
+    if y > size - 1.001:
+        y = np.float32(size - 1.001)
+    i = int(x)
+    j = int(y)
+    a = x - i
+    b = y - j
+    w00 = (_ONE - a) * (_ONE - b)
+    w01 = a * (_ONE - b)
+    w10 = (_ONE - a) * b
+    w11 = a * b
+    t0 = texture[j, i, 0] * w00 + texture[j, i + 1, 0] * w01 + texture[j + 1, i, 0] * w10 + texture[j + 1, i + 1, 0] * w11
+    t1 = texture[j, i, 1] * w00 + texture[j, i + 1, 1] * w01 + texture[j + 1, i, 1] * w10 + texture[j + 1, i + 1, 1] * w11
+    t2 = texture[j, i, 2] * w00 + texture[j, i + 1, 2] * w01 + texture[j + 1, i, 2] * w10 + texture[j + 1, i + 1, 2] * w11
+    t3 = texture[j, i, 3] * w00 + texture[j, i + 1, 3] * w01 + texture[j + 1, i, 3] * w10 + texture[j + 1, i + 1, 3] * w11
+    t4 = texture[j, i, 4] * w00 + texture[j, i + 1, 4] * w01 + texture[j + 1, i, 4] * w10 + texture[j + 1, i + 1, 4] * w11
+    t5 = texture[j, i, 5] * w00 + texture[j, i + 1, 5] * w01 + texture[j + 1, i, 5] * w10 + texture[j + 1, i + 1, 5] * w11
+    return t0, t1, t2, t3, t4, t5
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _weights(screen, a, b, c, x, y):  # type: ignore[no-untyped-def]
+    """Perspective-correct barycentric weights of face (a, b, c) at screen place x, y, and the depth."""
+    xa = screen[a, 0]
+    ya = screen[a, 1]
+    xb = screen[b, 0]
+    yb = screen[b, 1]
+    xc = screen[c, 0]
+    yc = screen[c, 1]
+    scale = _ONE / ((xb - xa) * (yc - ya) - (xc - xa) * (yb - ya))
+    wa = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) * scale
+    wb = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) * scale
+    wc = _ONE - wa - wb
+    ia = wa / screen[a, 2]
+    ib = wb / screen[b, 2]
+    ic = wc / screen[c, 2]
+    z = _ONE / (ia + ib + ic)
+    return ia * z, ib * z, ic * z, z
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _shadow(px, py, pz, axes, low, scale, depth, spread):  # type: ignore[no-untyped-def]
+    """Share of a light that arrives (soft-edged), and metres of matter before the point."""
+    size = depth.shape[0]
+    x = (axes[0, 0] * px + axes[0, 1] * py + axes[0, 2] * pz - low[0]) * scale
+    y = (axes[1, 0] * px + axes[1, 1] * py + axes[1, 2] * pz - low[1]) * scale
+    z = axes[2, 0] * px + axes[2, 1] * py + axes[2, 2] * pz - low[2]
+    hidden = _ZERO
+    matter = np.float32(1.0)
+    for j in range(-1, 2):
+        for i in range(-1, 2):
+            column = int(x + i * spread + np.float32(0.5))
+            row = int(y + j * spread + np.float32(0.5))
+            if column < 0 or row < 0 or column >= size or row >= size:
+                continue
+            behind = z - depth[row, column]
+            if i == 0 and j == 0:
+                matter = max(behind, _ZERO)
+            share = (behind - SHADOW_SLACK) / np.float32(0.003)
+            hidden += min(max(share, _ZERO), _ONE)
+    return _ONE - hidden / np.float32(9.0), matter
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _surface(
+    f, x, y, points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
+    light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
+    ambient_direction, ambient_colour,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Linear RGB of face f at screen place x, y."""
+    a = faces[f, 0]
+    b = faces[f, 1]
+    c = faces[f, 2]
+    wa, wb, wc, z = _weights(screen, a, b, c, x, y)
+    nx = normals[a, 0] * wa + normals[b, 0] * wb + normals[c, 0] * wc
+    ny = normals[a, 1] * wa + normals[b, 1] * wb + normals[c, 1] * wc
+    nz = normals[a, 2] * wa + normals[b, 2] * wb + normals[c, 2] * wc
+    px = points[a, 0] * wa + points[b, 0] * wb + points[c, 0] * wc
+    py = points[a, 1] * wa + points[b, 1] * wb + points[c, 1] * wc
+    pz = points[a, 2] * wa + points[b, 2] * wb + points[c, 2] * wc
+    length = sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9)
+    nx /= length
+    ny /= length
+    nz /= length
+    u = face_uv[f, 0, 0] * wa + face_uv[f, 1, 0] * wb + face_uv[f, 2, 0] * wc
+    v = face_uv[f, 0, 1] * wa + face_uv[f, 1, 1] * wb + face_uv[f, 2, 1] * wc
+    m = face_material[f]
+    red, green, blue, rough, slope_u, slope_v = _texel(textures[int(materials[m, TEXTURE])], u, v)
+    red = red * red * (materials[m, RED] / np.float32(65025.0))
+    green = green * green * (materials[m, GREEN] / np.float32(65025.0))
+    blue = blue * blue * (materials[m, BLUE] / np.float32(65025.0))
+    roughness = min(max(materials[m, ROUGHNESS] * rough / np.float32(128.0), np.float32(0.12)), _ONE)
+    bump = materials[m, BUMP] / np.float32(SLOPE_STEPS)
+    if bump > 0:
+        # Height rises along the gradients of u and v on the face: tilt the normal against it.
+        slope_u = (slope_u - np.float32(128.0)) * bump
+        slope_v = (slope_v - np.float32(128.0)) * bump
+        ex = points[b, 0] - points[a, 0]
+        ey = points[b, 1] - points[a, 1]
+        ez = points[b, 2] - points[a, 2]
+        gx = points[c, 0] - points[a, 0]
+        gy = points[c, 1] - points[a, 1]
+        gz = points[c, 2] - points[a, 2]
+        rise_e = slope_u * (face_uv[f, 1, 0] - face_uv[f, 0, 0]) + slope_v * (face_uv[f, 1, 1] - face_uv[f, 0, 1])
+        rise_g = slope_u * (face_uv[f, 2, 0] - face_uv[f, 0, 0]) + slope_v * (face_uv[f, 2, 1] - face_uv[f, 0, 1])
+        # Dual basis of the two edges in the plane of the smooth normal.
+        ax = gy * nz - gz * ny
+        ay = gz * nx - gx * nz
+        az = gx * ny - gy * nx
+        bx = ny * ez - nz * ey
+        by = nz * ex - nx * ez
+        bz = nx * ey - ny * ex
+        det = ex * ax + ey * ay + ez * az
+        if abs(det) > np.float32(1e-12):
+            tilt_e = rise_e / det
+            tilt_g = rise_g / det
+            nx -= ax * tilt_e + bx * tilt_g
+            ny -= ay * tilt_e + by * tilt_g
+            nz -= az * tilt_e + bz * tilt_g
+            length = sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9)
+            nx /= length
+            ny /= length
+            nz /= length
+    distance = sqrt(px * px + py * py + pz * pz)
+    vx = -px / distance
+    vy = -py / distance
+    vz = -pz / distance
+    facing = nx * vx + ny * vy + nz * vz
+    if facing < np.float32(0.02):
+        facing = np.float32(0.02)
+    sky_r = sky[a, 0] * wa + sky[b, 0] * wb + sky[c, 0] * wc
+    sky_g = sky[a, 1] * wa + sky[b, 1] * wb + sky[c, 1] * wc
+    sky_b = sky[a, 2] * wa + sky[b, 2] * wb + sky[c, 2] * wc
+    light_r = sky_r
+    light_g = sky_g
+    light_b = sky_b
+    shine_r = _ZERO
+    shine_g = _ZERO
+    shine_b = _ZERO
+    skin = materials[m, SKIN]
+    wrap_r = np.float32(0.34) * skin
+    wrap_g = np.float32(0.14) * skin
+    wrap_b = np.float32(0.08) * skin
+    reflectance = materials[m, REFLECTANCE]
+    sharpness = np.float32(2.0) / (roughness**4 + np.float32(1e-4))
+    for k in range(light_direction.shape[0]):
+        lx = light_direction[k, 0]
+        ly = light_direction[k, 1]
+        lz = light_direction[k, 2]
+        cosine = nx * lx + ny * ly + nz * lz
+        arrives, matter = _shadow(
+            px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
+            light_axes[k], light_low[k], light_scale[k], light_depth[k], light_spread[k],
+        )  # fmt: skip
+        diffuse_r = max((cosine + wrap_r) / (_ONE + wrap_r), _ZERO)
+        diffuse_g = max((cosine + wrap_g) / (_ONE + wrap_g), _ZERO)
+        diffuse_b = max((cosine + wrap_b) / (_ONE + wrap_b), _ZERO)
+        # Light bleeds under the edge of a shadow in flesh, red farthest.
+        bleed = skin * (sqrt(arrives) - arrives)
+        light_r += light_colour[k, 0] * diffuse_r * (arrives + np.float32(0.55) * bleed)
+        light_g += light_colour[k, 1] * diffuse_g * (arrives + np.float32(0.15) * bleed)
+        light_b += light_colour[k, 2] * diffuse_b * (arrives + np.float32(0.08) * bleed)
+        if materials[m, TRANSLUCENCY] > 0 and cosine < np.float32(0.2):
+            through = materials[m, TRANSLUCENCY] * exp(-matter / _THICKNESS) * (np.float32(0.2) - cosine)
+            light_r += light_colour[k, 0] * through
+            light_g += light_colour[k, 1] * through * np.float32(0.18)
+            light_b += light_colour[k, 2] * through * np.float32(0.09)
+        if cosine > 0 and arrives > 0:
+            hx = lx + vx
+            hy = ly + vy
+            hz = lz + vz
+            length = sqrt(hx * hx + hy * hy + hz * hz) + np.float32(1e-6)
+            half = (nx * hx + ny * hy + nz * hz) / length
+            grazing = _ONE - (vx * hx + vy * hy + vz * hz) / length
+            grazing2 = grazing * grazing
+            fresnel = reflectance + (_ONE - reflectance) * grazing2 * grazing2 * grazing
+            lobe = exp(sharpness * (half - _ONE)) * (sharpness + np.float32(2.0)) * np.float32(0.125)
+            amount = fresnel * lobe * arrives * cosine
+            shine_r += light_colour[k, 0] * amount
+            shine_g += light_colour[k, 1] * amount
+            shine_b += light_colour[k, 2] * amount
+    if ambient_direction.shape[0] > 0:
+        # The surroundings mirrored, as blurred as the surface is rough, dimmed where the sky is.
+        rx = np.float32(2.0) * facing * nx - vx
+        ry = np.float32(2.0) * facing * ny - vy
+        rz = np.float32(2.0) * facing * nz - vz
+        seen_r = _ZERO
+        seen_g = _ZERO
+        seen_b = _ZERO
+        total = np.float32(1e-6)
+        plain = np.float32(1e-6)
+        for k in range(ambient_direction.shape[0]):
+            toward = rx * ambient_direction[k, 0] + ry * ambient_direction[k, 1] + rz * ambient_direction[k, 2]
+            plain += max(nx * ambient_direction[k, 0] + ny * ambient_direction[k, 1] + nz * ambient_direction[k, 2], _ZERO) * ambient_colour[k, 1]
+            if toward > 0:
+                amount = toward * toward
+                total += amount
+                seen_r += amount * ambient_colour[k, 0]
+                seen_g += amount * ambient_colour[k, 1]
+                seen_b += amount * ambient_colour[k, 2]
+        grazing = _ONE - facing
+        grazing2 = grazing * grazing
+        fresnel = reflectance + (max(_ONE - roughness, reflectance) - reflectance) * grazing2 * grazing2 * grazing
+        openness = min(sky_g * np.float32(3.0) / plain, _ONE)
+        amount = fresnel * openness / total
+        shine_r += seen_r * amount
+        shine_g += seen_g * amount
+        shine_b += seen_b * amount
+    return red * light_r + shine_r, green * light_g + shine_g, blue * light_b + shine_b
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def shade(
+    points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
+    light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
+    ambient_direction, ambient_colour, centre_face, fine_face, fine_depth, linear, coverage,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Colour every pixel: linear (h, w, 3) receives colour x coverage, coverage (h, w) the covered share.
+
+    fine_face and fine_depth (2h, 2w) hold four samples a pixel; where all of them see about the
+    same surface it is shaded once, in the middle. With empty fine arrays every pixel is its middle.
+    """
+    height, width = centre_face.shape
+    fine = fine_face.shape[0] > 0
+    for y in range(height):
+        for x in range(width):
+            middle = centre_face[y, x]
+            red = _ZERO
+            green = _ZERO
+            blue = _ZERO
+            covered = _ZERO
+            whole = True
+            if fine:
+                nearest = np.float32(1e-9)
+                farthest = np.float32(1e9)
+                for j in range(2):
+                    for i in range(2):
+                        f = fine_face[2 * y + j, 2 * x + i]
+                        if (f < 0) != (middle < 0):
+                            whole = False
+                        elif f >= 0:
+                            inverse = fine_depth[2 * y + j, 2 * x + i]
+                            nearest = max(nearest, inverse)
+                            farthest = min(farthest, inverse)
+                            if face_material[f] != face_material[middle]:
+                                whole = False
+                # Depths within 4 mm at half a metre belong to one surface.
+                if whole and middle >= 0 and nearest - farthest > np.float32(0.016):
+                    whole = False
+            if whole:
+                if middle >= 0:
+                    covered = _ONE
+                    red, green, blue = _surface(
+                        middle, np.float32(x), np.float32(y), points, normals, sky, screen, faces, face_uv,
+                        face_material, materials, textures, light_direction, light_colour, light_axes, light_low,
+                        light_scale, light_depth, light_spread, ambient_direction, ambient_colour,
+                    )  # fmt: skip
+            else:
+                for j in range(2):
+                    for i in range(2):
+                        f = fine_face[2 * y + j, 2 * x + i]
+                        if f >= 0:
+                            r, g, b = _surface(
+                                f, np.float32(x) + np.float32(0.5) * i - np.float32(0.25),
+                                np.float32(y) + np.float32(0.5) * j - np.float32(0.25),
+                                points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
+                                light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
+                                light_spread, ambient_direction, ambient_colour,
+                            )  # fmt: skip
+                            covered += np.float32(0.25)
+                            red += np.float32(0.25) * r
+                            green += np.float32(0.25) * g
+                            blue += np.float32(0.25) * b
+            linear[y, x, 0] = red
+            linear[y, x, 1] = green
+            linear[y, x, 2] = blue
+            coverage[y, x] = covered
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def maps(screen, faces, face_side, vertex_part, canonical, centre_face, side, part, depth, correspondence):  # type: ignore[no-untyped-def]
+    """Exact maps at pixel centres; pixels that see no hand stay 0, but depth is that of whatever is seen."""
+    height, width = centre_face.shape
+    for y in range(height):
+        for x in range(width):
+            side[y, x] = 0
+            part[y, x] = 0
+            depth[y, x] = 0
+            correspondence[y, x, 0] = 0
+            correspondence[y, x, 1] = 0
+            correspondence[y, x, 2] = 0
+            f = centre_face[y, x]
+            if f < 0:
+                continue
+            a = faces[f, 0]
+            b = faces[f, 1]
+            c = faces[f, 2]
+            wa, wb, wc, z = _weights(screen, a, b, c, np.float32(x), np.float32(y))
+            depth[y, x] = z
+            if face_side[f] == 0:
+                continue
+            side[y, x] = face_side[f]
+            nearest = a
+            if wb > wa and wb >= wc:
+                nearest = b
+            elif wc > wa and wc > wb:
+                nearest = c
+            part[y, x] = vertex_part[nearest] + 1
+            for k in range(3):
+                correspondence[y, x, k] = canonical[a, k] * wa + canonical[b, k] * wb + canonical[c, k] * wc
