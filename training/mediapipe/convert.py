@@ -114,7 +114,7 @@ def convert_all(wheel: Path, out: Path) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 on success, 2 when the wheel is not the right one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wheel", type=Path, required=True, help=f"the mediapipe {PINNED_VERSION} wheel, or its folder")
+    parser.add_argument("--wheel", type=Path, required=True, help=f"mediapipe {PINNED_VERSION}: wheel or folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the converted files")
     chosen = parser.parse_args(arguments)
     try:

@@ -204,7 +204,8 @@ class Translator:
     def _depthwise_convolution(self, operator: Any, sources: list[int], target: int) -> None:
         weights = self._known(sources[1]).transpose(3, 0, 1, 2)
         channels = self._shape(sources[0])[3]
-        self._convolve(self._options(operator, tflite.DepthwiseConv2DOptions), sources, target, weights, groups=channels)
+        options = self._options(operator, tflite.DepthwiseConv2DOptions)
+        self._convolve(options, sources, target, weights, groups=channels)
 
     def _convolve(self, options: Any, sources: list[int], target: int, weights: Tensor, *, groups: int) -> None:
         if sources[0] == self._input:
