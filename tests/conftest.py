@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+if "BLENDER_USER_RESOURCES" not in os.environ:
+    # Blender reads this when bpy is imported; no test may see or change the user's own settings.
+    os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="handmocap-test-")
+    _MADE_HERE = True
+else:
+    _MADE_HERE = False
 
 NEEDS_BLENDER = frozenset({"bridge", "extension"})
 """Folders of tests/ that import bpy; without it they are not collected."""
@@ -42,6 +51,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """With a class still registered bpy 4.5 hangs and bpy 4.2 crashes while Python shuts down; so it does not."""
+    if _MADE_HERE:
+        shutil.rmtree(os.environ["BLENDER_USER_RESOURCES"], ignore_errors=True)
     if "bpy" in sys.modules:
         sys.stdout.flush()
         sys.stderr.flush()

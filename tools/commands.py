@@ -6,15 +6,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from . import demo, models, packaging, testing
 from .console import ROOT, BuildError, call, say
 from .environments import ensure
 
+PASS_ON: Final = ("run", "train", "benchmark")
+
 
 def run(arguments: Sequence[str]) -> int:
     """One command; its exit code."""
-    own, _, passed_on = _split(arguments)
+    own, passed_on = split(arguments)
     parser = build_parser()
     options = parser.parse_args(own)
     try:
@@ -27,15 +30,15 @@ def run(arguments: Sequence[str]) -> int:
         return 130
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], str, list[str]]:
-    """Own arguments and those for another program: all after the command of run, train and benchmark, or after `--`."""
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Own arguments, and those for another program: all that follows run, train or benchmark, or a `--`."""
     words = list(arguments)
     if words[:1] and words[0] in PASS_ON:
-        return words[:1], "", [word for word in words[1:] if word != "--"]
+        return words[:1], words[1:]
     if "--" in words:
         at = words.index("--")
-        return words[:at], "--", words[at + 1 :]
-    return words, "", []
+        return words[:at], words[at + 1 :]
+    return words, []
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -73,9 +76,6 @@ def build_parser() -> argparse.ArgumentParser:
         run=lambda options, _rest: packaging.package(options.platform, gpu=options.gpu, record=options.record)
     )
     return parser
-
-
-PASS_ON = ("run", "train", "benchmark")
 
 
 def _engine(_options: argparse.Namespace, rest: Sequence[str]) -> int:

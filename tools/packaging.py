@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import re
 import shutil
+import sys
 import tempfile
 import tomllib
 import zipfile
@@ -29,10 +32,10 @@ def platforms() -> list[str]:
     return list(pins.load().package["platforms"])
 
 
-def package(platform: str | None = None, *, gpu: bool = False, record: bool = False) -> int:
+def package(name: str | None = None, *, gpu: bool = False, record: bool = False) -> int:
     """Build, validate and check the zips of one platform or of all."""
-    possible = list(pins.load().package["gpu"]) if gpu else platforms()
-    targets = [Target(name, gpu) for name in ([platform] if platform else possible)]
+    possible = list(pins.load().package["gpu"]["platforms"]) if gpu else platforms()
+    targets = [Target(name, gpu) for name in ([name] if name else possible)]
     for target in targets:
         target.requirements()
     if record:
@@ -66,6 +69,31 @@ def build(target: Target, folder: Path = DIST) -> Path:
         _blender_extension("validate", made)
         _check(made, target)
         return Path(shutil.move(made, folder / made.name))
+
+
+def for_tests() -> Path:
+    """The package of this machine's platform as the sources stand now; built only when they changed."""
+    contents = hashlib.sha256()
+    sources = [path for folder in (PACKAGE, ROOT / "tools") for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in [*sources, pins.PYPROJECT]:
+        if "__pycache__" not in path.parts:
+            contents.update(f"{path.relative_to(ROOT)} ".encode() + path.read_bytes())
+    folder = VENV / "test-package"
+    stamp = folder / "sources.sha256"
+    target = Target(host_platform())
+    path = folder / file_name(target, PACKAGE / MANIFEST)
+    if not (path.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == contents.hexdigest()):
+        stamp.unlink(missing_ok=True)
+        build(target, folder)
+        stamp.write_text(contents.hexdigest(), encoding="utf-8")
+    return path
+
+
+def host_platform() -> str:
+    """Blender's name of the platform this runs on."""
+    if sys.platform == "darwin":
+        return "macos-arm64" if platform.machine() == "arm64" else "macos-x64"
+    return "windows-x64" if sys.platform == "win32" else "linux-x64"
 
 
 def manifest_with(text: str, platform: str, files: Sequence[str]) -> str:

@@ -80,9 +80,12 @@ def missing_libraries(python: Path) -> list[str]:
     found = subprocess.run(
         [python, "-c", where], env=child_environment(), capture_output=True, text=True, check=True
     ).stdout.strip()
-    module = Path(found)
-    libraries = [module] if module.suffix == ".so" else [*module.parent.glob("*.so")]
-    listed = subprocess.run(["ldd", *libraries], env=child_environment(), capture_output=True, text=True, check=False)
+    return not_found(Path(found))
+
+
+def not_found(library: Path) -> list[str]:
+    """Names of the libraries a shared library links to, itself or through others, and that are not there."""
+    listed = subprocess.run(["ldd", library], env=child_environment(), capture_output=True, text=True, check=False)
     lines = (line.split() for line in listed.stdout.splitlines())
     return sorted({words[0] for words in lines if words[-2:] == ["not", "found"]})
 

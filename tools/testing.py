@@ -11,12 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from . import models
+from . import models, packaging
 from .console import LOGS, ROOT, BuildError, Logged, call_logged, say, shown
 from .environments import ensure, python_of
 
 BLENDER_TESTS: Final = ("tests/bridge", "tests/extension")
 PLAIN_TESTS: Final = ("tests/engine", "tests/benchmarks")
+PACKAGE_VARIABLE: Final = "HANDMOCAP_PACKAGE"
+"""Tests of the installed extension find the zip here."""
+
 MINUTES: Final = 20
 MINUTES_FOR_ALL: Final = 120
 
@@ -80,12 +83,15 @@ def test(*, train: bool, everything: bool, arguments: Sequence[str]) -> int:
     options = [argument for argument in arguments if not argument.startswith(("tests/", "tests\\"))]
     if everything:
         options.append("--all")
-    ensure(*dict.fromkeys(run.environment for run in runs), "engine")
+    ensure(*dict.fromkeys([*(run.environment for run in runs), "engine"]))
     models.ensure_models()
+    variables = _variables()
+    if any("tests/extension" in path for run in runs for path in run.paths):
+        variables[PACKAGE_VARIABLE] = str(packaging.for_tests())
     seconds = 60.0 * (MINUTES_FOR_ALL if everything else MINUTES)
     # A core for each run; on two cores that halves the wait.
     with ThreadPoolExecutor(max(1, min(len(runs), os.cpu_count() or 1))) as pool:
-        results = list(pool.map(lambda run: _run(run, options, seconds), runs))
+        results = list(pool.map(lambda run: _run(run, options, seconds, variables), runs))
     failed = [run.environment for run, done in zip(runs, results, strict=True) if not _passed(done)]
     if all(done.returncode == NO_TESTS_COLLECTED for done in results):
         say("No test matched.")
@@ -95,12 +101,12 @@ def test(*, train: bool, everything: bool, arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _run(run: Run, options: Sequence[str], seconds: float) -> Logged:
+def _run(run: Run, options: Sequence[str], seconds: float, variables: dict[str, str]) -> Logged:
     name = f"{run.environment}: {' '.join(run.paths)}"
     say(f"Testing {name}")
     log = LOGS / f"test-{run.environment}-{'-'.join(path.rpartition('/')[2] for path in run.paths)[:60]}.log"
     command = ["-m", "pytest", "-q", *run.paths, *options]
-    done = call_logged([python_of(run.environment), *command], log, seconds=seconds, changes=_variables())
+    done = call_logged([python_of(run.environment), *command], log, seconds=seconds, changes=variables)
     if _passed(done):
         say(f"Passed {name}: {_summary(done.text)}")
     elif done.timed_out:

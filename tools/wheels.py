@@ -70,11 +70,10 @@ class Target:
         package = pins.load().package
         instead = dict(package["instead"].get(self.platform, {}))
         if self.gpu:
-            if self.platform not in package["gpu"]:
-                raise BuildError(
-                    f"There is no GPU package for {self.platform}; choose one of {', '.join(package['gpu'])}."
-                )
-            instead |= package["gpu"][self.platform]
+            possible = package["gpu"]["platforms"]
+            if self.platform not in possible:
+                raise BuildError(f"There is no GPU package for {self.platform}; choose one of {', '.join(possible)}.")
+            instead |= package["gpu"]["instead"]
         return [instead.get(pins.project_of(item), item) for item in pins.load().group("engine")]
 
 
