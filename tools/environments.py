@@ -47,6 +47,7 @@ def ensure(*names: str) -> list[Path]:
     """Interpreters of environments that are whole; what is missing or out of date is made, two at a time."""
     missing = [name for name in names if not is_ready(name)]
     if missing:
+        system_packages.ensure_venv_module()
         with _lock(), ThreadPoolExecutor(2) as pool:
             # Another build.py may have made some of them while this one waited for the lock.
             for _ in pool.map(_make, [name for name in missing if not is_ready(name)]):
@@ -92,7 +93,6 @@ def _make(name: str) -> None:
 
 
 def _make_empty(name: str, folder: Path) -> None:
-    system_packages.ensure_venv_module()
     done = call_logged([sys.executable, "-m", "venv", folder], LOGS / f"{name}.venv.log")
     if done.returncode != 0:
         raise BuildError(
