@@ -38,7 +38,9 @@ def model_cards(folder: Path = MODELS_FOLDER) -> dict[str, ModelCard]:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
         cards = [ModelCard(**{key: entry[key] for key in ModelCard.__dataclass_fields__}) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"The list of models {path.name} is missing or damaged ({error}); {_READ_AGAIN}.") from error
+        raise ModelFileError(
+            f"The list of models {path.name} is missing or damaged ({error}); {_READ_AGAIN}."
+        ) from error
     return {card.name: card for card in cards}
 
 

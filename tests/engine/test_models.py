@@ -50,7 +50,7 @@ def test_a_replaced_file_is_checked_again(folder: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ModelFileError, match="known are .*mediapipe_hand"):
+    with pytest.raises(ModelFileError, match=r"known are .*mediapipe_hand"):
         model_file("nothing")
 
 

@@ -31,9 +31,7 @@ MODEL: Final = "model"
 OFFSETS_FOLDER: Final = Path(__file__).resolve().parent
 
 _JOINT_OF_KEYPOINT: Final = {keypoint: joint for joint, keypoint in enumerate(KEYPOINT_OF_JOINT)}
-OFFSET_JOINTS: Final = tuple(
-    0 if parent < 0 else _JOINT_OF_KEYPOINT[parent] for parent in KEYPOINT_PARENTS
-)
+OFFSET_JOINTS: Final = tuple(0 if parent < 0 else _JOINT_OF_KEYPOINT[parent] for parent in KEYPOINT_PARENTS)
 """(21,) the joint each keypoint's offset moves with."""
 
 
