@@ -17,37 +17,51 @@ Array = NDArray[np.float64]
 
 FREQUENCIES_HZ: Final = (3.0, 6.0, 8.0)
 STILL_BELOW_MM: Final = 2.0
-"""A still span: over its frames no true point leaves a ball of this radius around its mean."""
-STILL_FRAMES: Final = 12
-"""The shortest still span, frames."""
-MOVES_FROM_MM: Final = 1.0
-"""A frequency is measured only where the truth itself swings by at least this amplitude."""
+"""A hand is still where its points, averaged over STILL_FRAMES frames, move less than this a frame."""
+STILL_FRAMES: Final = 3
+MOVES_FROM_MM: Final = 5.0
+"""A frequency is measured only where the true points themselves swing by at least this amplitude on average."""
+
+
+def second_difference(track: Array) -> Array:
+    """(T, ..., 3) next minus twice this plus last frame of a track, mm a frame^2; NaN at both ends."""
+    result = np.full(track.shape, np.nan)
+    if len(track) >= 3:
+        result[1:-1] = track[2:] - 2 * track[1:-1] + track[:-2]
+    return result
 
 
 def jitter_mm(points: Array, still: NDArray[np.bool_]) -> Array:
     """(M,) mm a frame^2: length of the second difference, mean over the 21 points, of a track (T, 21, 3).
 
-    Only where the frame and both its neighbours are `still` (T,) and finite; the second difference removes
-    any slow drift, so it is what an eye sees as trembling.
+    Only in frames that are `still` (T,) and seen with both their neighbours; the second difference removes any slow
+    drift, so it is what an eye sees as trembling.
     """
-    if len(points) < 3:
-        return np.zeros(0)
-    second = np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=-1)
-    inside = still[2:] & still[1:-1] & still[:-2] & np.isfinite(second).all(-1)
-    return second[inside].mean(-1)
+    length = np.linalg.norm(second_difference(points), axis=-1)
+    return length[still & np.isfinite(length).all(-1)].mean(-1)
+
+
+def acceleration_error_mm(predicted: Array, truth: Array) -> Array:
+    """(M,) mm a frame^2: difference of the second differences of prediction and truth (T, 21, 3), mean over the points.
+
+    Over all frames where both are known with their neighbours, moving or not.
+    """
+    length = np.linalg.norm(second_difference(predicted) - second_difference(truth), axis=-1)
+    return length[np.isfinite(length).all(-1)].mean(-1)
 
 
 def still_frames(truth: Array) -> NDArray[np.bool_]:
-    """(T,) frames inside a span of at least STILL_FRAMES in which no true point (T, 21, 3) mm moves.
+    """(T,) frames at which the true points (T, 21, 3) mm stand still.
 
-    Every window of STILL_FRAMES frames in which all points stay within STILL_BELOW_MM of their mean is still.
+    The mean of the STILL_FRAMES frames after a frame and that of those before it lie less than STILL_BELOW_MM a frame
+    apart, averaged over the points; averaging keeps a truth that trembles itself from hiding its still spans. Frames
+    without truth on both sides are not still.
     """
     still = np.zeros(len(truth), bool)
-    for first in range(len(truth) - STILL_FRAMES + 1):
-        window = truth[first : first + STILL_FRAMES]
-        away = np.linalg.norm(window - window.mean(0), axis=-1)
-        if np.isfinite(away).all() and away.max() <= STILL_BELOW_MM:
-            still[first : first + STILL_FRAMES] = True
+    for frame in range(STILL_FRAMES, len(truth) - STILL_FRAMES):
+        before, after = truth[frame - STILL_FRAMES : frame], truth[frame + 1 : frame + 1 + STILL_FRAMES]
+        moved = np.linalg.norm(after.mean(0) - before.mean(0), axis=-1) / (STILL_FRAMES + 1)
+        still[frame] = bool(np.isfinite(moved).all() and moved.mean() < STILL_BELOW_MM)
     return still
 
 
@@ -64,11 +78,12 @@ def amplitude_kept(predicted: Array, truth: Array, time: Array, frequency: float
 
     Tracks are (T, D) in mm over `time` (T,) seconds. The swing of each column is its least-squares sine at
     the frequency beside a constant and a trend; the answer is |<truth, predicted>| / <truth, truth> over the columns.
-    NaN when the truth's own swing (root of the sum of squared amplitudes) is below MOVES_FROM_MM.
+    NaN when the true points' own swing (root mean square of the amplitudes of points, D / 3 of them) is below
+    MOVES_FROM_MM.
     """
     true = _swing(truth, time, frequency)
     power = float((np.abs(true) ** 2).sum())
-    if not power >= MOVES_FROM_MM**2:
+    if not power / (truth.shape[1] / 3) >= MOVES_FROM_MM**2:
         return float("nan")
     return float(np.abs((np.conj(true) * _swing(predicted, time, frequency)).sum()) / power)
 
@@ -84,7 +99,7 @@ def lag_ms(predicted: Array, truth: Array, time: Array, *, longest: float = 0.3)
     if inner.sum() < 8:
         return float("nan")
     shown = predicted[inner] - predicted[inner].mean(0)
-    if (truth[inner].std(0) ** 2).sum() < MOVES_FROM_MM**2:
+    if (truth[inner].std(0) ** 2).sum() / (truth.shape[1] / 3) < MOVES_FROM_MM**2:
         return float("nan")
     delays = np.arange(-round(longest * 1000), round(longest * 1000) + 1) / 1000.0
     scores = []

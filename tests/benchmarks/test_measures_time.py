@@ -30,20 +30,32 @@ def test_jitter_only_where_still_and_seen():
     still[5] = False
     hand = track(np.zeros(10))
     hand[2] = np.nan
-    # Middles 1..8; frame 2 spoils middles 1, 2, 3 and frame 5 spoils 4, 5, 6.
-    assert len(steadiness.jitter_mm(hand, still)) == 2
+    # Middles 1..8; frame 2 spoils 1, 2, 3 and 5 is not still: 4, 6, 7, 8 remain.
+    assert len(steadiness.jitter_mm(hand, still)) == 4
     assert len(steadiness.jitter_mm(hand[:2], still[:2])) == 0
 
 
-def test_still_spans():
-    x = np.concatenate([np.zeros(15), np.arange(1, 20) * 10.0, np.full(5, 190.0)])
+def test_acceleration_error_by_hand():
+    # x = t^2 has second difference 2 everywhere; a standing hand has 0.
+    fast, standing = track(np.arange(6.0) ** 2), track(np.zeros(6))
+    np.testing.assert_allclose(steadiness.acceleration_error_mm(standing, fast), np.full(4, 2.0))
+    np.testing.assert_allclose(steadiness.acceleration_error_mm(fast + 50.0, fast), np.zeros(4), atol=1e-9)
+
+
+def test_still_frames():
+    x = np.concatenate([np.zeros(15), np.arange(1, 20) * 10.0, np.full(15, 190.0)])
     still = steadiness.still_frames(track(x))
-    assert still[:15].all() and not still[15:].any()
+    # Three frames are needed on both sides, and the mean of the three after frame 12 is 10 / 3 mm away, 0.8 mm a frame.
+    assert np.flatnonzero(still[:20]).tolist() == list(range(3, 13))
+    assert not still[13:34].any()
+    # Trembling by 1 mm a frame does not hide that the hand stands.
+    assert steadiness.still_frames(track(np.arange(30) % 2))[3:27].all()
 
 
 def test_amplitude_kept_by_hand():
-    truth = np.stack([8 * np.sin(2 * np.pi * 3 * TIME), 2 * np.cos(2 * np.pi * 6 * TIME)], -1)
-    shown = np.stack([4 * np.sin(2 * np.pi * 3 * TIME + 0.5) + 30 + 7 * TIME, 0 * TIME], -1)
+    # One point: x swings at 3 Hz, y at 6 Hz, nothing at 8 Hz.
+    truth = np.stack([8 * np.sin(2 * np.pi * 3 * TIME), 6 * np.cos(2 * np.pi * 6 * TIME), 0 * TIME], -1)
+    shown = np.stack([4 * np.sin(2 * np.pi * 3 * TIME + 0.5) + 30 + 7 * TIME, 0 * TIME, 0 * TIME], -1)
     assert steadiness.amplitude_kept(shown, truth, TIME, 3.0) == pytest.approx(0.5, abs=0.01)
     assert steadiness.amplitude_kept(shown, truth, TIME, 6.0) == pytest.approx(0.0, abs=0.02)
     assert np.isnan(steadiness.amplitude_kept(shown, truth, TIME, 8.0))
@@ -51,12 +63,12 @@ def test_amplitude_kept_by_hand():
 
 def test_lag_by_hand():
     def motion(time):
-        return np.stack([20 * np.sin(4.3 * time) + 9 * np.sin(9.1 * time), 10 * np.cos(3.1 * time)], -1)
+        return np.stack([20 * np.sin(4.3 * time) + 9 * np.sin(9.1 * time), 10 * np.cos(3.1 * time), 0 * time], -1)
 
     assert steadiness.lag_ms(motion(TIME - 0.05), motion(TIME), TIME) == pytest.approx(50.0, abs=3.0)
     assert steadiness.lag_ms(motion(TIME), motion(TIME), TIME) == pytest.approx(0.0, abs=3.0)
     assert steadiness.lag_ms(motion(TIME + 0.1), motion(TIME), TIME) == pytest.approx(-100.0, abs=3.0)
-    assert np.isnan(steadiness.lag_ms(motion(TIME), np.zeros((120, 2)), TIME))
+    assert np.isnan(steadiness.lag_ms(motion(TIME), np.zeros((120, 3)), TIME))
 
 
 def test_bone_lengths():
