@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 # OpenCV reads this when it opens its first movie: damage is told in our words, not FFmpeg's.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -276,9 +276,11 @@ def _plain_rate(rate: float) -> Fraction:
 
 
 def _open_camera(number: int) -> cv2.VideoCapture:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # The functions moved in OpenCV 5.
+    messages: Any = getattr(cv2.utils, "logging", cv2)
+    level = messages.getLogLevel()
+    messages.setLogLevel(0)
     try:
         return cv2.VideoCapture(number)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        messages.setLogLevel(level)
