@@ -68,6 +68,21 @@ def leave_tweak_mode(animated: Any) -> None:
         animation.use_tweak_mode = False
 
 
+def push_down(animated: Any) -> None:
+    """Move the current action into an NLA strip of its own, where it goes on playing under what comes next."""
+    animation = animated.animation_data
+    if animation is None or animation.action is None:
+        return
+    leave_tweak_mode(animated)
+    action = animation.action
+    track = animation.nla_tracks.new()
+    track.name = action.name
+    strip = track.strips.new(action.name, int(action.frame_range[0]), action)
+    if HAS_SLOTS:
+        strip.action_slot = animation.action_slot
+    animation.action = None
+
+
 def _animation_data(animated: Any) -> bpy.types.AnimData:
     if not animated.is_editable:
         raise BadInputError(

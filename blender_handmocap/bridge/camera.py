@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The camera of a take: at the origin, looking along +Y, with the solver's lens and the clip behind it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+from numpy.typing import ArrayLike, NDArray
+
+from ..engine.take import Take
+from . import channels, timing
+from .channels import ValueChannel
+from .frames import WORLD_FROM_CAMERA
+from .timing import Timing
+
+log = logging.getLogger("handmocap.camera")
+
+Array = NDArray[np.float64]
+
+CAMERA_NAME: Final = "HandMocap Camera"
+_MARK: Final = "handmocap_camera"
+_SENSOR: Final = 36.0
+"""Millimetres. The width of a full-frame sensor, so lenses read as the 35 mm equivalent."""
+_SQUARE: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A pinhole lens as Blender states it, for a frame of W by H pixels with the sensor fitted to the width."""
+
+    lens: Array
+    """(T,) millimetres on a sensor 36 mm wide"""
+    shift_x: Array
+    """(T,)"""
+    shift_y: Array
+    """(T,)"""
+    pixel_aspect: tuple[float, float]
+    """x, y; both at least 1"""
+
+
+def lens_of(K: ArrayLike, width: int, height: int) -> Lens:
+    """K (3, 3) or (T, 3, 3), pixels with integers at pixel centres -> the lens.
+
+    The frame moves against the lens by its shift, so the principal point moves the other way; v runs down.
+    """
+    k = np.asarray(K, dtype=np.float64).reshape(-1, 3, 3)
+    fx, fy = k[:, 0, 0], k[:, 1, 1]
+    ratio = float(np.median(fx / fy))
+    # A pixel of ratio > 1 is taller than wide: fewer of them cover the same angle.
+    aspect = (1.0, ratio) if ratio >= 1.0 else (1.0 / ratio, 1.0)
+    if abs(ratio - 1.0) < _SQUARE:
+        ratio, aspect = 1.0, (1.0, 1.0)
+    return Lens(
+        lens=fx * _SENSOR / width,
+        shift_x=((width - 1) / 2 - k[:, 0, 2]) / width,
+        shift_y=(k[:, 1, 2] - (height - 1) / 2) * ratio / width,
+        pixel_aspect=aspect,
+    )
+
+
+def picture_size(take: Take) -> tuple[int, int]:
+    """Width and height of the displayed picture, pixels."""
+    return int(take.meta["width"]), int(take.meta["height"])
+
+
+def place_camera(scene: bpy.types.Scene, take: Take, frames: ArrayLike) -> bpy.types.Object:
+    """Make or update the take's camera and make it the scene's; a lens that changes is keyed at `frames` (T,)."""
+    width, height = picture_size(take)
+    lens = lens_of(take.K, width, height)
+    camera = find_camera(scene)
+    if camera is None:
+        camera = bpy.data.objects.new(CAMERA_NAME, bpy.data.cameras.new(CAMERA_NAME))
+        camera[_MARK] = True
+        scene.collection.objects.link(camera)
+        camera.matrix_world = _looking_along_y()
+        camera.data.clip_start = 0.01
+    data = camera.data
+    data.type, data.lens_unit = "PERSP", "MILLIMETERS"
+    data.sensor_fit, data.sensor_width = "HORIZONTAL", _SENSOR
+    data.animation_data_clear()
+    data.lens, data.shift_x, data.shift_y = (float(v[0]) for v in (lens.lens, lens.shift_x, lens.shift_y))
+    scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = lens.pixel_aspect
+    if len(lens.lens) > 1:
+        items = [ValueChannel(name, getattr(lens, name), "Lens") for name in ("lens", "shift_x", "shift_y")]
+        channels.write(data, frames, items, action_name=f"{CAMERA_NAME} Lens")
+    scene.camera = camera
+    return camera
+
+
+def find_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The camera an earlier take left in the scene."""
+    return next((obj for obj in scene.objects if obj.type == "CAMERA" and _MARK in obj), None)
+
+
+def show_clip(
+    scene: bpy.types.Scene,
+    camera: bpy.types.Object,
+    take: Take,
+    path: Path,
+    *,
+    how: Timing,
+    start: int,
+    end: int,
+) -> bpy.types.MovieClip:
+    """Put the clip behind the camera so that each scene frame shows the picture that the keys there were seen in."""
+    clip = load_clip(path)
+    # Blender counts the frames of a variable-rate clip at its average rate, the take as they come.
+    first = int(take.frame[0]) if timing.is_even(take) else round(float(take.time[0]) * take.rate)
+    clip.frame_start, clip.frame_offset = start, first
+    _tell_lens(clip, take)
+    data = camera.data
+    data.show_background_images = True
+    background = data.background_images[0] if data.background_images else data.background_images.new()
+    background.alpha, background.display_depth = 1.0, "BACK"
+    background.frame_method = _frame_method(scene, take)
+    background.use_flip_x = bool(take.meta.get("mirrored", False))
+    if how is not Timing.TRUE_TIME or timing.same_rate(timing.scene_rate(scene), take.rate):
+        background.source, background.clip = "MOVIE_CLIP", clip
+        return clip
+    # A movie clip always plays a frame a frame; an image's frame offset can be animated.
+    background.source = "IMAGE"
+    background.image = _as_image(clip)
+    user = background.image_user
+    user.frame_duration, user.frame_start, user.use_auto_refresh = clip.frame_duration, 1, True
+    shown = first + 1 + timing.shown_clip_frames(take, how, start, end, timing.scene_rate(scene))
+    scene_frames = np.arange(start, end + 1)
+    item = ValueChannel("background_images[0].image_user.frame_offset", (shown - scene_frames).astype(float), "Clip")
+    channels.write(data, scene_frames, [item], interpolation="CONSTANT", action_name=f"{CAMERA_NAME} Lens")
+    return clip
+
+
+def load_clip(path: Path) -> bpy.types.MovieClip:
+    """The movie clip of a file, shared when the .blend has it already."""
+    wanted = path.resolve()
+    for clip in bpy.data.movieclips:
+        if Path(bpy.path.abspath(clip.filepath)).resolve() == wanted:
+            return clip
+    return bpy.data.movieclips.load(str(wanted))
+
+
+def _tell_lens(clip: bpy.types.MovieClip, take: Take) -> None:
+    """Give Blender's own tracker and undistortion the take's lens (OpenCV's coefficients are its Brown model)."""
+    K = take.K.reshape(-1, 3, 3)[0]
+    camera = clip.tracking.camera
+    width, height = picture_size(take)
+    camera.sensor_width, camera.units = _SENSOR, "MILLIMETERS"
+    camera.pixel_aspect = float(K[0, 0] / K[1, 1])
+    camera.focal_length = float(K[0, 0]) * _SENSOR / width
+    # Blender counts from the lower left corner of the picture's edge.
+    camera.principal_point_pixels = (float(K[0, 2]) + 0.5, height - 0.5 - float(K[1, 2]))
+    camera.distortion_model = "BROWN"
+    camera.brown_k1, camera.brown_k2, camera.brown_p1, camera.brown_p2, camera.brown_k3 = map(float, take.dist)
+
+
+def _frame_method(scene: bpy.types.Scene, take: Take) -> str:
+    """How the clip must fill the camera's frame to keep its width there, as the lens is fitted to the width."""
+    width, height = picture_size(take)
+    render = scene.render
+    frame = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+    picture = width * render.pixel_aspect_x / (height * render.pixel_aspect_y)
+    if abs(frame / picture - 1.0) < 1e-3:
+        return "STRETCH"
+    return "CROP" if frame > picture else "FIT"
+
+
+def _as_image(clip: bpy.types.MovieClip) -> bpy.types.Image:
+    image = bpy.data.images.load(bpy.path.abspath(clip.filepath), check_existing=True)
+    image.source = "SEQUENCE" if clip.source == "SEQUENCE" else "MOVIE"
+    return image
+
+
+def _looking_along_y() -> Matrix:
+    """A Blender camera looks along its -Z with +Y up; camera space has y down and z forward."""
+    return Matrix((WORLD_FROM_CAMERA @ np.diag([1.0, -1.0, -1.0])).tolist()).to_4x4()

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A take into a scene: rigs, keys, camera and clip in one call, for operators and scripts alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..engine.errors import BadInputError
+from ..engine.hand.names import SIDES, Side
+from ..engine.take import Take
+from . import camera as take_camera, hand_rig, take_on_rig, timing
+from .channels import Written
+from .hand_rig import HandRig
+from .timing import Timing
+
+
+@dataclass
+class AppliedTake:
+    """What `apply_take` made or changed; do not keep it across undo or file load."""
+
+    rigs: dict[Side, HandRig]
+    camera: bpy.types.Object | None
+    clip: bpy.types.MovieClip | None
+    first_frame: int
+    last_frame: int
+    timing: Timing
+    written: dict[Side, Written]
+    notes: list[str] = field(default_factory=list)
+    """sentences for the user: what was set, what could not be"""
+
+
+def apply_take(
+    scene: bpy.types.Scene,
+    take: Take,
+    clip_path: str | Path | None = None,
+    *,
+    name: str = "Hands",
+    how: Timing | None = None,
+    start: int | None = None,
+    with_camera: bool = True,
+    set_range: bool | None = None,
+    push_down: bool = False,
+) -> AppliedTake:
+    """Put a take on the hands of a scene, which are made when missing.
+
+    `how` None: a scene without animation takes the clip's rate and picture size; another keeps its own and gets keys
+    at true times. `start` None: the scene's first frame. `set_range` None: only a scene without animation gets the
+    take's range. `clip_path` None: where the take says its footage is; a missing clip is a note, not an error.
+    """
+    if not len(take):
+        raise BadInputError("The take holds no frames; capture the clip again.")
+    notes: list[str] = []
+    fresh = is_fresh(scene)
+    chosen = how or (Timing.MATCH_SCENE if fresh else Timing.TRUE_TIME)
+    if chosen is Timing.MATCH_SCENE:
+        _match_rate(scene, take, notes)
+    first = scene.frame_start if start is None else start
+    frames = timing.key_frames(take, chosen, first, timing.scene_rate(scene))
+    last = int(np.ceil(frames[-1] - 1e-6))
+    if set_range or (set_range is None and fresh):
+        scene.frame_start, scene.frame_end = first, last
+    rigs = _rigs(scene, take)
+    written = take_on_rig.apply(take, rigs, frames, name=name, push_down=push_down)
+    applied = AppliedTake(rigs, None, None, first, last, chosen, written, notes)
+    if with_camera:
+        _add_camera(scene, take, clip_path, applied, frames, fresh)
+    return applied
+
+
+def is_fresh(scene: bpy.types.Scene) -> bool:
+    """Whether nothing in the scene is animated yet, so that its frame rate is nobody's choice."""
+    return scene.animation_data is None and not any(
+        obj.animation_data is not None and (obj.animation_data.action is not None or obj.animation_data.nla_tracks)
+        for obj in scene.objects
+    )
+
+
+def clip_of(take: Take) -> Path | None:
+    """Where the take says its footage is; None for a camera."""
+    source = str(take.meta.get("source", ""))
+    return None if not source or source.startswith("camera:") or source.isdigit() else Path(source)
+
+
+def _rigs(scene: bpy.types.Scene, take: Take) -> dict[Side, HandRig]:
+    sides = [side for side in SIDES if take.track(side).present.any()]
+    if not sides:
+        raise BadInputError("The take holds no hand in any frame; capture the clip again with other settings.")
+    found = hand_rig.find_hands(scene)
+    made = hand_rig.add_hands(scene, [side for side in sides if side not in found])
+    return {side: (found | made)[side] for side in sides}
+
+
+def _match_rate(scene: bpy.types.Scene, take: Take, notes: list[str]) -> None:
+    if not timing.same_rate(timing.scene_rate(scene), take.rate):
+        timing.set_scene_rate(scene, take.rate)
+        notes.append(f"The scene now runs at the clip's {take.rate:.5g} frames a second.")
+
+
+def _add_camera(
+    scene: bpy.types.Scene,
+    take: Take,
+    clip_path: str | Path | None,
+    applied: AppliedTake,
+    frames: Iterable[float],
+    fresh: bool,
+) -> None:
+    if fresh:
+        scene.render.resolution_x, scene.render.resolution_y = take_camera.picture_size(take)
+        scene.render.resolution_percentage = 100
+    applied.camera = take_camera.place_camera(scene, take, frames)
+    path = clip_of(take) if clip_path is None else Path(clip_path)
+    if path is None:
+        return
+    if not path.exists():
+        applied.notes.append(f"The clip {path.name} is not at {path.parent}, so no footage stands behind the camera.")
+        return
+    applied.clip = take_camera.show_clip(
+        scene, applied.camera, take, path, how=applied.timing, start=applied.first_frame, end=applied.last_frame
+    )

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A take in the scene lands on the pixels it was seen in, at the frames it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from bpy_extras.object_utils import world_to_camera_view
+from numpy.typing import NDArray
+
+from blender_handmocap.bridge import actions, camera as take_camera, hand_rig, scene as take_scene, timing
+from blender_handmocap.bridge.take_on_rig import CONFIDENCE
+from blender_handmocap.bridge.timing import Timing
+from blender_handmocap.engine.camera import Camera
+from blender_handmocap.engine.errors import BadInputError
+from blender_handmocap.engine.hand.names import KEYPOINT_OF_JOINT, SIDES, TIP_KEYPOINTS
+from blender_handmocap.engine.take import State, Take
+
+Array = NDArray[np.float64]
+MakeTake = Callable[..., Take]
+MakeClip = Callable[..., Path]
+
+LENSES = {
+    "centred": ((640, 480), [[600.0, 0, 319.5], [0, 600.0, 239.5], [0, 0, 1]]),
+    "shifted": ((1280, 720), [[900.0, 0, 700.25], [0, 900.0, 300.5], [0, 0, 1]]),
+    "portrait": ((720, 1280), [[1100.0, 0, 350.0], [0, 1100.0, 660.0], [0, 0, 1]]),
+    "wide pixels": ((720, 576), [[650.0, 0, 340.0], [0, 700.0, 300.0], [0, 0, 1]]),
+    "tall pixels": ((720, 480), [[800.0, 0, 372.0], [0, 710.0, 250.0], [0, 0, 1]]),
+}
+
+
+def shown_pixels(scene: bpy.types.Scene, rig: hand_rig.HandRig, size: tuple[int, int]) -> Array:
+    """Pixels (21, 2) where Blender's camera sees joints and tips: keypoint order, integers at pixel centres."""
+    names = hand_rig.bone_names(rig.armature)
+    heads = [rig.armature.matrix_world @ rig.armature.pose.bones[name].head for name in names]
+    view = np.array([tuple(world_to_camera_view(scene, scene.camera, head)) for head in heads])
+    pixels = np.stack([view[:, 0] * size[0] - 0.5, (1.0 - view[:, 1]) * size[1] - 0.5], axis=-1)
+    ordered = np.empty_like(pixels)
+    ordered[[*KEYPOINT_OF_JOINT, *TIP_KEYPOINTS]] = pixels
+    return ordered
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_joints_land_on_their_pixels(scene: bpy.types.Scene, make_take: MakeTake, lens: str) -> None:
+    size, K = LENSES[lens]
+    take = make_take(12, size=size, K=K)
+    applied = take_scene.apply_take(scene, take)
+    assert (scene.render.resolution_x, scene.render.resolution_y) == size
+    solver = Camera(K=take.K, dist=take.dist, width=size[0], height=size[1])
+    for index in (0, 5, 11):
+        scene.frame_set(applied.first_frame + index)
+        for side in SIDES:
+            expected = solver.project(take.track(side).points[index])
+            assert np.abs(shown_pixels(scene, applied.rigs[side], size) - expected).max() < 0.1
+
+
+def test_a_zooming_lens_is_keyed(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    K = np.tile(np.array(LENSES["shifted"][1]), (10, 1, 1))
+    K[:, 0, 0] = K[:, 1, 1] = np.linspace(800.0, 1200.0, 10)
+    K[:, 0, 2] += np.linspace(0.0, 30.0, 10)
+    size = LENSES["shifted"][0]
+    take = make_take(10, size=size, K=K)
+    applied = take_scene.apply_take(scene, take)
+    for index in (0, 4, 9):
+        scene.frame_set(applied.first_frame + index)
+        solver = Camera(K=K[index], dist=take.dist, width=size[0], height=size[1])
+        expected = solver.project(take.left.points[index])
+        assert np.abs(shown_pixels(scene, applied.rigs["left"], size) - expected).max() < 0.1
+
+
+def shown_clip_frame(scene: bpy.types.Scene) -> int:
+    """The clip frame behind the camera at the current frame, counted from 0."""
+    background = scene.camera.data.background_images[0]
+    if background.source == "IMAGE":
+        return background.image_user.frame_current - 1
+    clip = background.clip
+    return scene.frame_current - clip.frame_start + clip.frame_offset
+
+
+@pytest.mark.parametrize(
+    ("scene_fps", "clip_rate", "how"),
+    [
+        (24.0, Fraction(30), Timing.TRUE_TIME),
+        (24.0, Fraction(30), Timing.ONE_A_FRAME),
+        (24.0, Fraction(30), Timing.MATCH_SCENE),
+        (30.0, Fraction(30000, 1001), Timing.TRUE_TIME),
+        (24.0, Fraction(30000, 1001), Timing.MATCH_SCENE),
+        (60.0, Fraction(24), Timing.TRUE_TIME),
+    ],
+)
+def test_hands_and_clip_agree_at_frame_300(
+    scene: bpy.types.Scene, make_take: MakeTake, make_clip: MakeClip, scene_fps: float, clip_rate: Fraction, how: Timing
+) -> None:
+    frames = 400
+    timing.set_scene_rate(scene, scene_fps)
+    clip = make_clip(frames, rate=float(clip_rate), size=(64, 48))
+    take = make_take(frames, rate=clip_rate)
+    applied = take_scene.apply_take(scene, take, clip, how=how)
+    solver = Camera(K=take.K, dist=take.dist, width=640, height=480)
+    expected_rate = float(clip_rate) if how is Timing.MATCH_SCENE else scene_fps
+    assert timing.scene_rate(scene) == pytest.approx(expected_rate, abs=1e-4)
+    per_frame = float(clip_rate) / expected_rate if how is Timing.TRUE_TIME else 1.0
+    for offset in (0, 7, 150, 299):
+        scene.frame_set(applied.first_frame + offset)
+        shown = shown_clip_frame(scene)
+        assert abs(shown - offset * per_frame) < 1.0 + 1e-3
+        # What is behind the hands may be up to one clip frame old, as in any player; never more.
+        for side in SIDES:
+            now = shown_pixels(scene, applied.rigs[side], (640, 480))
+            pictures = solver.project(take.track(side).points[[shown, min(shown + 1, frames - 1)]])
+            low, high = pictures.min(0) - 0.6, pictures.max(0) + 0.6
+            assert ((now >= low) & (now <= high)).all()
+            if how is not Timing.TRUE_TIME:
+                assert np.abs(now - pictures[0]).max() < 0.1
+
+
+def test_a_variable_rate_keeps_its_true_times(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    times = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.06, 60))
+    times -= times[0]
+    take = make_take(60, times=times)
+    assert not timing.is_even(take)
+    applied = take_scene.apply_take(scene, take, how=Timing.TRUE_TIME)
+    rate = timing.scene_rate(scene)
+    keys = wrist_keys(applied.rigs["left"])
+    assert np.abs((keys - applied.first_frame) / rate - times).max() < 1e-3
+
+
+def wrist_keys(rig: hand_rig.HandRig) -> Array:
+    path = rig.armature.pose.bones[hand_rig.bone_names(rig.armature)[0]].path_from_id("location")
+    curve = next(c for c in actions.existing_channels(rig.armature).fcurves if c.data_path == path)
+    return np.array([point.co[0] for point in curve.keyframe_points])
+
+
+def test_an_empty_scene_takes_the_clips_rate_and_says_so(
+    scene: bpy.types.Scene, make_take: MakeTake, make_clip: MakeClip
+) -> None:
+    take = make_take(40, rate=Fraction(30000, 1001), first=10)
+    applied = take_scene.apply_take(scene, take, make_clip(60))
+    assert timing.scene_rate(scene) == pytest.approx(30000 / 1001, abs=1e-5)
+    assert any("29.97" in note for note in applied.notes)
+    assert (scene.frame_start, scene.frame_end) == (1, 40)
+    scene.frame_set(1)
+    assert shown_clip_frame(scene) == 10
+    assert scene.camera is applied.camera
+
+
+def test_a_scene_with_animation_keeps_its_own_rate_and_range(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    mover = bpy.data.objects.new("mover", None)
+    scene.collection.objects.link(mover)
+    mover.keyframe_insert("location", frame=3)
+    scene.frame_end = 77
+    applied = take_scene.apply_take(scene, make_take(90))
+    assert applied.timing is Timing.TRUE_TIME
+    assert (timing.scene_rate(scene), scene.frame_end) == (24.0, 77)
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (1920, 1080)
+
+
+def test_one_action_a_take_with_a_slot_a_side(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    first = take_scene.apply_take(scene, make_take(10), name="First")
+    taken = {side: first.rigs[side].armature.animation_data.action for side in SIDES}
+    second = take_scene.apply_take(scene, make_take(10), name="Second", push_down=True)
+    now = {side: second.rigs[side].armature.animation_data.action for side in SIDES}
+    if actions.HAS_SLOTS:
+        assert now["left"] is now["right"]
+        assert {slot.name_display for slot in now["left"].slots} == {"Hand.L", "Hand.R"}
+    else:
+        assert now["left"] is not now["right"]
+    assert len(hand_rig.find_hands(scene)) == 2
+    assert sum(obj.type == "ARMATURE" for obj in scene.objects) == 2
+    for side in SIDES:
+        assert taken[side] is not now[side]
+        assert taken[side].use_fake_user
+        strips = [s for track in second.rigs[side].armature.animation_data.nla_tracks for s in track.strips]
+        assert [strip.action for strip in strips] == [taken[side]]
+
+
+def test_absent_frames_have_no_keys_and_filled_ones_are_marked(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    take = make_take(10)
+    state = np.array([0, 0, 1, 1, 2, 2, 3, 1, 0, 0], np.uint8)
+    still = take.left.translation.copy()
+    still[state == State.ABSENT] = np.nan
+    take = take.with_tracks(left=replace(take.left, state=state, translation=still))
+    rig = take_scene.apply_take(scene, take).rigs["left"]
+    assert wrist_keys(rig).tolist() == [3, 4, 5, 6, 7, 8]
+    curve = actions.existing_channels(rig.armature).fcurves[0]
+    assert [p.type for p in curve.keyframe_points] == [
+        "KEYFRAME", "KEYFRAME", "BREAKDOWN", "BREAKDOWN", "EXTREME", "KEYFRAME",
+    ]  # fmt: skip
+    scene.frame_set(5)
+    assert rig.armature[CONFIDENCE] == pytest.approx(take.left.confidence[4], abs=1e-5)
+    scene.frame_set(10)
+    assert rig.armature[CONFIDENCE] == 0.0
+
+
+def test_a_take_of_one_hand_makes_one_rig(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    applied = take_scene.apply_take(scene, make_take(5, sides=("right",)))
+    assert list(applied.rigs) == ["right"]
+    assert list(hand_rig.find_hands(scene)) == ["right"]
+
+
+def test_the_rig_gets_the_takes_shape(scene: bpy.types.Scene, make_take: MakeTake) -> None:
+    take = make_take(5)
+    rig = take_scene.apply_take(scene, take).rigs["left"]
+    betas, size = hand_rig.shape_of(rig.armature)
+    assert np.abs(betas - take.betas).max() < 1e-9
+    assert size == take.size
+
+
+def test_a_missing_clip_is_a_note(scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
+    applied = take_scene.apply_take(scene, make_take(5, source=str(tmp_path / "gone.mp4")))
+    assert applied.clip is None
+    assert any("gone.mp4" in note for note in applied.notes)
+
+
+@pytest.mark.parametrize("frames", [0, 5])
+def test_a_take_without_hands_is_refused_in_a_sentence(
+    scene: bpy.types.Scene, make_take: MakeTake, frames: int
+) -> None:
+    with pytest.raises(BadInputError, match="capture the clip again"):
+        take_scene.apply_take(scene, make_take(frames, sides=()))
+    assert not scene.objects
+
+
+def test_applying_twice_makes_one_camera_and_one_clip(
+    scene: bpy.types.Scene, make_take: MakeTake, make_clip: MakeClip
+) -> None:
+    clip = make_clip(10)
+    for _ in range(2):
+        take_scene.apply_take(scene, make_take(10), clip)
+    assert (len(bpy.data.cameras), len(bpy.data.movieclips)) == (1, 1)
+    assert len(bpy.data.cameras[0].background_images) == 1
+
+
+def test_the_clip_knows_the_lens(scene: bpy.types.Scene, make_take: MakeTake, make_clip: MakeClip) -> None:
+    size, K = LENSES["shifted"]
+    take = replace(make_take(5, size=size, K=K), dist=np.array([0.1, -0.05, 0.001, 0.002, 0.01]))
+    clip = take_scene.apply_take(scene, take, make_clip(5, size=size)).clip
+    lens = clip.tracking.camera
+    assert lens.focal_length_pixels == pytest.approx(900.0, rel=1e-4)
+    assert tuple(lens.principal_point_pixels) == pytest.approx((700.75, 719.5 - 300.5), abs=1e-2)
+    assert (lens.brown_k1, lens.brown_p2) == pytest.approx((0.1, 0.002))
+
+
+def test_pixels_taller_than_wide_make_the_right_lens() -> None:
+    lens = take_camera.lens_of([[500.0, 0, 99.5], [0, 400.0, 49.5], [0, 0, 1]], 200, 100)
+    assert lens.lens[0] == pytest.approx(90.0)
+    assert lens.pixel_aspect == pytest.approx((1.0, 1.25))
+    assert (lens.shift_x[0], lens.shift_y[0]) == pytest.approx((0.0, 0.0))
