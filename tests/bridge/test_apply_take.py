@@ -119,7 +119,7 @@ def test_hands_and_clip_agree_at_frame_300(
             step = np.linalg.norm(np.diff(pictures, axis=0), axis=-1).max(0)
             error = np.linalg.norm(now - pictures[1], axis=-1)
             assert (error <= 0.55 * step + 0.3).all()
-            assert offset != 299 or error.max() < 3.0
+            assert offset != 299 or clip_rate < 29 or error.max() < 3.0
 
 
 def test_a_variable_rate_keeps_its_true_times(scene: bpy.types.Scene, make_take: MakeTake) -> None:
