@@ -37,7 +37,7 @@ def accuracy(take: Take, truth: Take) -> str:
     place = np.median(points.place_mm(ours, theirs))
     return (
         f"Accuracy against the clip's ground truth: {seen} of {wanted} hands found, "
-        f"joints {pose:.1f} mm off in pose, {turned:.1f} mm with orientation, hands {place:.0f} mm off in space (median)."
+        f"joints {pose:.1f} mm off in pose, {turned:.1f} mm with orientation, hands {place:.0f} mm in space (median)."
     )
 
 
