@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import bpy
 
-from . import preferences
+from . import preferences, properties
+from .operators import add_hands, import_take
 from .operators.self_test import HANDMOCAP_OT_self_test
+from .panels import hands
 
 log = logging.getLogger("handmocap")
 
@@ -18,12 +20,24 @@ CLASSES: Final[tuple[type, ...]] = (
     # A class stands behind those it uses.
     preferences.HANDMOCAP_AP_preferences,
     HANDMOCAP_OT_self_test,
+    properties.HANDMOCAP_PG_hand,
+    properties.HANDMOCAP_PG_scene,
+    add_hands.HANDMOCAP_OT_add_hands,
+    import_take.HANDMOCAP_OT_import_take,
+    hands.HANDMOCAP_PT_hands,
+    hands.HANDMOCAP_PT_performer,
 )
 
-POINTERS: Final[tuple[tuple[type, str, type], ...]] = ()
+POINTERS: Final[tuple[tuple[type, str, type], ...]] = (
+    (bpy.types.Scene, "handmocap", properties.HANDMOCAP_PG_scene),
+    (bpy.types.Object, "handmocap", properties.HANDMOCAP_PG_hand),
+)
 """Blender type, attribute, our property group: one property a type."""
 
-MENUS: Final[tuple[tuple[type, Callable[..., None]], ...]] = ()
+MENUS: Final[tuple[tuple[type, Callable[..., None]], ...]] = (
+    (bpy.types.VIEW3D_MT_armature_add, add_hands.draw_in_add_menu),
+    (bpy.types.TOPBAR_MT_file_import, import_take.draw_in_import_menu),
+)
 """Blender menu, function that draws our entry in it."""
 
 HANDLERS: Final[tuple[tuple[list[Any], Callable[..., None]], ...]] = ()
