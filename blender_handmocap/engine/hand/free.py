@@ -36,6 +36,10 @@ from .names import JOINT_COUNT, Side
 HAND_FILE: Final = Path(__file__).resolve().parents[2] / "models" / "hand.npz"
 
 
+MIRRORED_AXIS: Final = np.array([[1.0], [-1.0], [-1.0]])
+"""Axes as columns in the mirror that flips x: an axis is a pseudo-vector, so its y and z change sign."""
+
+
 @dataclass(frozen=True)
 class HandSurface:
     """What drawing needs beyond skinning; indices are into the template unless said otherwise."""
@@ -134,5 +138,4 @@ def free_hinges(side: Side, path: Path = HAND_FILE) -> Hinges:
         limits=data["hinge_limits"].astype(np.float64),
         free=data["hinge_free"].astype(bool),
     )
-    # An axis is a pseudo-vector: in the mirror that flips x its y and z change sign.
-    return hinges if side == "right" else replace(hinges, frame=hinges.frame * np.array([[1.0], [-1.0], [-1.0]]))
+    return hinges if side == "right" else replace(hinges, frame=hinges.frame * MIRRORED_AXIS)
