@@ -67,9 +67,7 @@ def rotations_from_angles(angles: ArrayLike, hinges: Hinges, root: ArrayLike | N
     # The product of the three axis quaternions; its vector part only needs turning out of the frame.
     out = np.empty((*half.shape[:-1], 4))
     out[..., 0] = c0 * c1 * c2 - s0 * s1 * s2
-    vector = np.stack(
-        [s0 * c1 * c2 + c0 * s1 * s2, c0 * s1 * c2 - s0 * c1 * s2, c0 * c1 * s2 + s0 * s1 * c2], axis=-1
-    )
+    vector = np.stack([s0 * c1 * c2 + c0 * s1 * s2, c0 * s1 * c2 - s0 * c1 * s2, c0 * c1 * s2 + s0 * s1 * c2], axis=-1)
     out[..., 1:] = (hinges.frame @ vector[..., None])[..., 0]
     out[..., 0, :] = rotations.IDENTITY if root is None else np.asarray(root, dtype=np.float64)
     return out

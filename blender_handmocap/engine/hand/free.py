@@ -29,6 +29,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import rotations
 from ..errors import ModelFileError
 from .model import Array, HandModel, IntArray
 from .names import JOINT_COUNT, Side
@@ -134,7 +135,8 @@ def free_hinges(side: Side, path: Path = HAND_FILE) -> Hinges:
     """Hinge axes and limits; the left hand's turn by the same angles as its mirror image."""
     data, _ = _read(path)
     hinges = Hinges(
-        frame=data["hinge_frame"].astype(np.float64),
+        # Rounded to single precision in the file; a frame is a rotation to the last digit.
+        frame=rotations.nearest_rotation(data["hinge_frame"]),
         limits=data["hinge_limits"].astype(np.float64),
         free=data["hinge_free"].astype(bool),
     )

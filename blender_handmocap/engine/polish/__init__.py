@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Smoothing and gaps, re-runnable on a take without seeing again."""
+"""Polish: a solved take made smooth and whole, again and again from the same raw result."""
+
+from .settings import PolishSettings
+from .take import polish
+
+__all__ = ["PolishSettings", "polish"]

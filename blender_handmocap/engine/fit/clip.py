@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole clip: from what was seen in every frame to the pose of both hands.
+
+First every frame on its own from several starts, the readings chosen over the clip; then both
+hands together through overlapping windows, with time in both directions, spheres between the
+hands, and what the user corrected held fast. The result depends on the take alone, so a take
+solved again gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import rotations
+from ..errors import CancelledError
+from ..hand.free import free_hand, free_hinges
+from ..hand.model import HandModel
+from ..hand.names import JOINT_COUNT, SIDES, Side
+from ..hand.spheres import fitted_spheres
+from ..progress import Cancelled, OnProgress, Progress
+from ..see.definitions import MODEL, offsets
+from ..settings import Settings
+from ..take import HandTrack, State, Take
+from . import corrections as fixes, hypotheses, observations, spatial
+from .energy import Energy
+from .kinematics import Chain, HandState, concatenate
+from .poses import hand_poses
+from .settings import FitSettings
+from .terms.collision import SphereSet
+from .window import Frames, Window
+
+_LEAST_POINTS: Final = 4
+"""points that must be seen for a frame to say anything about the pose"""
+_START_SHARE: Final = 0.5
+"""of the progress is reported for the starts, the rest for the windows"""
+_STRETCH: Final = 1000
+"""frames whose starts are chosen together, so that memory does not grow with the clip"""
+_STRETCH_OVERLAP: Final = 50
+
+
+@dataclass(frozen=True)
+class Hand:
+    """One side of the clip, ready to be solved: its n frames, right-handed."""
+
+    side: Side
+    frames: NDArray[np.intp]
+    """(n,) indices into the take"""
+    time: spatial.Array
+    seen: observations.Seen
+    pins: fixes.Pins
+    given: fixes.SideCorrections
+
+
+def solve(
+    take: Take,
+    *,
+    settings: Settings | None = None,
+    on_progress: OnProgress | None = None,
+    cancelled: Cancelled | None = None,
+    fit: FitSettings | None = None,
+) -> Take:
+    """Fill rotation, translation, points and the raw copies from the seen part of a take.
+
+    Reads only what was seen, the corrections, betas and size. `settings.mode` "stills" takes the
+    frames as pictures without order; `settings.calibrate` may change betas (see `shape`).
+    """
+    choices = Settings() if settings is None else settings
+    weights = FitSettings() if fit is None else fit
+    model = free_hand("right")
+    energy, plain = energies(model, take, weights)
+    hands = [hand for side in SIDES if (hand := _hand(take, side, energy.chain, weights)) is not None]
+    total = sum(len(hand.frames) for hand in hands)
+    report = _Report(on_progress, cancelled, total)
+    states = {hand.side: _starts(hand, energy, report, ordered=choices.mode != "stills") for hand in hands}
+    if choices.mode != "stills":
+        spheres = SphereSet.on_chain(fitted_spheres(model, energy.chain.rest), energy.chain)
+        states = _through_windows(take, hands, states, energy, plain, spheres, report)
+    tracks = {side: HandTrack.absent(len(take)) for side in SIDES}
+    for hand in hands:
+        tracks[hand.side] = _track(take, hand, states[hand.side], energy.chain)
+    seen_keys = ("confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
+    tracks = {
+        side: replace(track, **{key: getattr(take.track(side), key) for key in seen_keys})
+        for side, track in tracks.items()
+    }
+    return replace(take, left=tracks["left"], right=tracks["right"])
+
+
+def energies(model: HandModel, take: Take, settings: FitSettings) -> tuple[Energy, Energy]:
+    """The energy that meets the take's observations, and one for the model's own points; right hands."""
+    rest = model.rest(take.betas, take.size)
+    hinges = free_hinges("right")
+    table = offsets(str(take.meta.get("definition", MODEL)))
+    energy = Energy(Chain(rest, hinges, table * rest.scale), settings)
+    return energy, Energy(Chain(rest, hinges), settings)
+
+
+class _Report:
+    """Progress in hands solved, and the question whether to stop."""
+
+    def __init__(self, on_progress: OnProgress | None, cancelled: Cancelled | None, total: int) -> None:
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+        self._total = total
+        self._done = 0.0
+
+    def add(self, hands: float) -> None:
+        self._done += hands
+        if self._on_progress is not None:
+            self._on_progress(Progress("solving", min(round(self._done), self._total), self._total))
+        self.check()
+
+    def check(self) -> None:
+        if self._cancelled is not None and self._cancelled():
+            raise CancelledError("Solving was stopped before it was finished; start it again to have the result.")
+
+
+def _hand(take: Take, side: Side, chain: Chain, settings: FitSettings) -> Hand | None:
+    track = take.track(side)
+    given = fixes.of_side(take, side)
+    enough = np.isfinite(track.seen2d).all(-1).sum(1) >= _LEAST_POINTS
+    there = enough & (track.state != State.ABSENT)
+    there[list(given.posed_frames)] = True
+    there[list(given.absent)] = False
+    # A hidden frame has a pose only when the frames around it have.
+    frames = np.flatnonzero(there)
+    if not len(frames):
+        return None
+    time = take.time[frames]
+    seen = observations.seen_hands(
+        np.full(len(frames), side == "left"),
+        chain,
+        settings,
+        pixels=track.seen2d[frames],
+        pixel_sigma=track.seen2d_sigma[frames],
+        points=track.seen3d[frames],
+        point_sigma=track.seen3d_sigma[frames],
+        visibility=track.visibility[frames],
+        camera=take.K if take.K.ndim == 2 else take.K[frames],
+        distortion=take.dist,
+    )
+    seen = replace(
+        seen,
+        ray_weight=fixes.faded(seen.ray_weight, given, frames, time),
+        point_weight=fixes.faded(seen.point_weight, given, frames, time),
+    )
+    return Hand(side, frames, time, seen, fixes.pins(given, side, chain, take, frames), given)
+
+
+def _starts(hand: Hand, energy: Energy, report: _Report, *, ordered: bool) -> HandState:
+    """A pose for every frame on its own; frames that show too little take their neighbour's."""
+    count = len(hand.frames)
+    parts: list[HandState] = []
+    done = 0
+    while done < count:
+        first = max(done - _STRETCH_OVERLAP, 0) if ordered else done
+        last = min(done + _STRETCH, count)
+        piece = np.arange(first, last)
+        seen = hand.seen.take(piece)
+        if ordered:
+            state = hypotheses.chosen(hypotheses.candidates(energy, seen, hand.time[piece]), hand.time[piece], energy)
+        else:
+            state = hypotheses.independent(energy, seen).state
+        parts.append(state.take(np.arange(done - first, len(piece))))
+        report.add((last - done) * _START_SHARE)
+        done = last
+    state = concatenate(parts)
+    shown = (hand.seen.ray_weight > 0.1).sum(0) >= _LEAST_POINTS
+    if ordered and shown.any() and not shown.all():
+        known = np.flatnonzero(shown)
+        nearest = known[np.abs(hand.time[known][None] - hand.time[:, None]).argmin(1)]
+        state = state.take(np.where(shown, np.arange(count), nearest))
+    return state
+
+
+def _through_windows(
+    take: Take,
+    hands: list[Hand],
+    states: dict[Side, HandState],
+    energy: Energy,
+    plain: Energy,
+    spheres: SphereSet,
+    report: _Report,
+) -> dict[Side, HandState]:
+    """Overlapping windows; each frame's result comes from the window it lies deepest in."""
+    settings = energy.settings
+    out = {side: state.copy() for side, state in states.items()}
+    step = settings.window - settings.overlap
+    total = len(take)
+    for first in range(0, max(total - settings.overlap, 1), step):
+        last = min(first + settings.window, total)
+        inside = {h.side: np.flatnonzero((h.frames >= first) & (h.frames < last)) for h in hands}
+        present = [h for h in hands if inside[h.side].size]
+        if not present:
+            continue
+        frames = Frames(
+            frame=np.concatenate([h.frames[inside[h.side]] for h in present]),
+            time=np.concatenate([h.time[inside[h.side]] for h in present]),
+            left=np.concatenate([np.full(len(inside[h.side]), h.side == "left") for h in present]),
+            seen=observations.concatenate([h.seen.take(inside[h.side]) for h in present]),
+            pins=fixes.concatenate([h.pins.take(inside[h.side]) for h in present]),
+        )
+        window = Window(energy, plain, frames, spheres)
+        start = concatenate([out[h.side].take(inside[h.side]) for h in present])
+        solved = window.solve(start, steps=settings.clip_steps)
+        keep_from = first + settings.overlap // 2 if first else 0
+        begin = 0
+        for h in present:
+            mine = inside[h.side]
+            kept = h.frames[mine] >= keep_from
+            where = np.arange(begin, begin + len(mine))[kept]
+            out[h.side] = out[h.side].put(mine[kept], solved.take(where))
+            begin += len(mine)
+            fresh = (h.frames[mine] >= first + (settings.overlap if first else 0)).sum()
+            report.add(float(fresh) * (1.0 - _START_SHARE))
+        if last == total:
+            break
+    return out
+
+
+def _track(take: Take, hand: Hand, state: HandState, chain: Chain) -> HandTrack:
+    """The solved part of a track, in the hand's own side and in the take's conventions."""
+    track = HandTrack.absent(len(take))
+    side, frames = hand.side, hand.frames
+    solved, place = hand_poses(state, side, chain)
+    solved = fixes.with_exact_rotations(solved, hand.given, frames, hand.time)
+    solved = rotations.continuous(solved)
+    for frame, exact in hand.given.translations.items():
+        place[frames == frame] = exact
+    rotation = np.tile(rotations.IDENTITY, (len(take), JOINT_COUNT, 1))
+    rotation[frames] = solved
+    translation = np.full((len(take), 3), np.nan)
+    translation[frames] = place
+    model = free_hand(side)
+    points = track.points.copy()
+    points[frames] = model.pose(solved, place, model.rest(take.betas, take.size)).keypoints
+    kind = np.full(len(take), State.ABSENT, dtype=np.uint8)
+    kind[frames] = State.SEEN
+    kind[sorted(hand.given.hidden & set(frames.tolist()))] = State.FILLED
+    kind[sorted(hand.given.posed_frames)] = State.CORRECTED
+    return replace(
+        track,
+        state=kind,
+        raw_rotation=rotation,
+        raw_translation=translation,
+        rotation=rotation.copy(),
+        translation=translation.copy(),
+        points=points,
+    )

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hinge chain: forward kinematics and derivatives for a batch of hands.
+
+Every hand is solved as a right hand; a left one is mirrored in x on the way in and out. The
+unknowns of a hand, in this order, are
+
+    0..2   root rotation, R <- exp(w) R, w in camera axes, radians, about the wrist joint
+    3..5   wrist translation, metres, camera axes
+    6..    the free hinge angles, radians, in the packed order of `hinges.free_index`
+    last 3 nuisance rotation of the observed 3D points, N <- exp(n) N, radians
+
+Derivatives follow the rigid-body way. A bone's motion is a twist (angular, linear) about the
+wrist: a point p of it moves by angular x p + linear. Each unknown is one twist of all bones
+behind it, so what a term says about points (a force and a 3x3 stiffness each) is first summed
+per bone, then over the bones behind a joint, and meets the joint's twist last. That costs a
+few thousand operations a hand where the dense product J^T J costs two hundred thousand.
+
+Bones are numbered as their joints in MANO's order; bone 0 is the palm. Axes are listed in
+`spatial`: the batch is last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hand.free import Hinges
+from ..hand.model import RestHand
+from ..hand.names import JOINT_COUNT, KEYPOINT_COUNT, KEYPOINT_OF_JOINT, TIP_JOINTS, TIP_KEYPOINTS
+from . import spatial
+from .hinges import free_index
+from .spatial import Array
+
+IntArray = NDArray[np.intp]
+
+ROOT: Final = slice(0, 6)
+ROTATION: Final = slice(0, 3)
+TRANSLATION: Final = slice(3, 6)
+FIRST_ANGLE: Final = 6
+
+_FINGERS = 5
+_LEVELS = 3
+_FINGER_JOINTS: Final = np.arange(1, JOINT_COUNT).reshape(_FINGERS, _LEVELS)
+_TIP_OF_FINGER: Final = tuple(TIP_KEYPOINTS[TIP_JOINTS.index(int(joints[-1]))] for joints in _FINGER_JOINTS)
+
+POINT_ORDER: Final = np.array(
+    [KEYPOINT_OF_JOINT[0], *(KEYPOINT_OF_JOINT[int(joints[0])] for joints in _FINGER_JOINTS)]
+    + [
+        keypoint
+        for joints, tip in zip(_FINGER_JOINTS, _TIP_OF_FINGER, strict=True)
+        for keypoint in (KEYPOINT_OF_JOINT[int(joints[1])], KEYPOINT_OF_JOINT[int(joints[2])], tip)
+    ]
+)
+"""(21,) keypoint index of each point of the chain: first the six that move with the palm, then
+one for each of the bones 1..15, the point at its far end."""
+PALM_POINTS: Final = 6
+POINT_BONE: Final = np.array([0] * PALM_POINTS + list(range(1, JOINT_COUNT)))
+"""(21,) the bone each point of POINT_ORDER is fixed to"""
+
+
+@dataclass(frozen=True)
+class HandState:
+    """The unknowns of B hands, each as a right hand."""
+
+    root: Array
+    """(3, 3, B) canonical axes to camera axes"""
+    translation: Array
+    """(3, B) wrist joint, metres, camera axes"""
+    angles: Array
+    """(A, B) free hinge angles, radians"""
+    nuisance: Array
+    """(3, 3, B) rotation of the observed 3D points"""
+
+    @property
+    def count(self) -> int:
+        return self.translation.shape[-1]
+
+    def take(self, index: IntArray) -> HandState:
+        """The hands of an index (or boolean) array."""
+        return HandState(
+            self.root[..., index], self.translation[..., index], self.angles[..., index], self.nuisance[..., index]
+        )
+
+    def put(self, index: IntArray, other: HandState) -> HandState:
+        """A copy with the hands at `index` replaced by those of `other`."""
+        out = self.copy()
+        for mine, theirs in zip(out.arrays(), other.arrays(), strict=True):
+            mine[..., index] = theirs
+        return out
+
+    def where(self, chosen: NDArray[np.bool_], other: HandState) -> HandState:
+        """This state where `chosen` (B,), the other elsewhere."""
+        pairs = zip(self.arrays(), other.arrays(), strict=True)
+        return HandState(*(np.where(chosen, mine, theirs) for mine, theirs in pairs))
+
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        return self.root, self.translation, self.angles, self.nuisance
+
+    def copy(self) -> HandState:
+        return HandState(*(array.copy() for array in self.arrays()))
+
+    def moved(self, step: Array) -> HandState:
+        """The state after a step (P, B) of the unknowns."""
+        # Both rotations turn in one call: their vectors lie side by side.
+        turn = spatial.exponential(np.concatenate([step[ROTATION], step[-3:]], axis=1))
+        count = self.count
+        return HandState(
+            root=spatial.product(turn[..., :count], self.root),
+            translation=self.translation + step[TRANSLATION],
+            angles=self.angles + step[FIRST_ANGLE:-3],
+            nuisance=spatial.product(turn[..., count:], self.nuisance),
+        )
+
+
+def concatenate(states: list[HandState]) -> HandState:
+    """Several batches as one."""
+    return HandState(*(np.concatenate(arrays, axis=-1) for arrays in zip(*(s.arrays() for s in states), strict=True)))
+
+
+@dataclass(frozen=True)
+class Posed:
+    """B posed hands; every position is relative to its wrist, metres, camera axes."""
+
+    root: Array
+    """(3, 3, B)"""
+    bones: Array
+    """(3, 3, 5, 3, B) orientation of the bones 1..15, [finger, level] in MANO's order, hinge frame to camera"""
+    joints: Array
+    """(3, 5, 3, B) positions of the joints 1..15"""
+    points: Array
+    """(3, 21, B) in POINT_ORDER"""
+    twists: Array
+    """(6, A, B) motion of the bones behind it for a unit of each free angle: angular, linear"""
+
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
+        return self.root, self.bones, self.joints, self.points, self.twists
+
+    def take(self, index: IntArray) -> Posed:
+        """The hands of an index array."""
+        return Posed(*(array[..., index] for array in self.arrays()))
+
+    def where(self, chosen: NDArray[np.bool_], other: Posed) -> Posed:
+        """This where `chosen` (B,), the other elsewhere."""
+        return Posed(
+            *(np.where(chosen, mine, theirs) for mine, theirs in zip(self.arrays(), other.arrays(), strict=True))
+        )
+
+    def bone_orientation(self, bone: IntArray, batch: IntArray) -> Array:
+        """(3, 3, n) of chosen bones of chosen hands; bone 0 in canonical axes, others in their hinge frame."""
+        out = np.empty((3, 3, len(bone)))
+        palm = bone == 0
+        out[..., palm] = self.root[..., batch[palm]]
+        finger, level = np.divmod(bone[~palm] - 1, _LEVELS)
+        out[..., ~palm] = self.bones[:, :, finger, level, batch[~palm]]
+        return out
+
+    def bone_origin(self, bone: IntArray, batch: IntArray) -> Array:
+        """(3, n) where chosen bones of chosen hands begin."""
+        out = np.zeros((3, len(bone)))
+        fingers = bone != 0
+        finger, level = np.divmod(bone[fingers] - 1, _LEVELS)
+        out[:, fingers] = self.joints[:, finger, level, batch[fingers]]
+        return out
+
+
+FREE: Final = 0
+"""Index of the set that acts on points where they are."""
+CENTRED: Final = 1
+"""Index of the set that acts on points relative to a palm point, turned back by the nuisance
+rotation: the translation does not move them, and the nuisance unknowns act as the root's
+rotation about that point with the opposite sign."""
+
+
+@dataclass
+class BoneQuadratic:
+    """What terms say about points, summed per bone, for the two sets FREE and CENTRED.
+
+    For small twists s_b of the bones the terms' cost grows by 2 wrench_b . s_b + s_b . matrix_b s_b.
+    """
+
+    wrench: Array
+    """(6, 2, 16, B)"""
+    matrix: Array
+    """(6, 6, 2, 16, B)"""
+
+    @classmethod
+    def zero(cls, count: int) -> BoneQuadratic:
+        return cls(np.zeros((6, 2, JOINT_COUNT, count)), np.zeros((6, 6, 2, JOINT_COUNT, count)))
+
+    def add_rows(self, which: int, points: Array, rows: Array, residual: Array) -> None:
+        """Add squared residuals (R, 21, B) of points (3, 21, B); rows (3, R, 21, B) are their slopes by the point."""
+        wrench = np.empty((6, *rows.shape[1:]))
+        wrench[:3] = spatial.cross(points[:, None], rows)
+        wrench[3:] = rows
+        self.wrench[:, which] += _sum_per_bone(np.einsum("irkb,rkb->ikb", wrench, residual))
+        self.matrix[:, :, which] += _sum_per_bone(np.einsum("irkb,jrkb->ijkb", wrench, wrench))
+
+
+def _sum_per_bone(points: Array) -> Array:
+    """(..., 21, B) in POINT_ORDER -> (..., 16, B)."""
+    out = np.empty((*points.shape[:-2], JOINT_COUNT, points.shape[-1]))
+    out[..., 0, :] = points[..., :PALM_POINTS, :].sum(-2)
+    out[..., 1:, :] = points[..., PALM_POINTS:, :]
+    return out
+
+
+class Chain:
+    """One right hand of fixed shape: rest lengths, hinge axes and where its observed points sit."""
+
+    def __init__(self, rest: RestHand, hinges: Hinges, offsets: Array | None = None) -> None:
+        """`rest` and `hinges` of the RIGHT hand; `offsets` (21, 3) metres in keypoint order: from the
+        model's keypoint to the detector's, in the frame of the bone the point is fixed to (the palm's
+        six in canonical axes, the others in the hinge frame of the joint before them)."""
+        self.hinges = hinges
+        self.rest = rest
+        frame = hinges.frame[_FINGER_JOINTS]
+        joints = rest.joints[_FINGER_JOINTS]
+        tips = np.stack([rest.tips[TIP_JOINTS.index(int(fingers[-1]))] for fingers in _FINGER_JOINTS])
+        inverse = np.swapaxes(frame, -1, -2)
+        between = np.stack([frame[:, 0], inverse[:, 0] @ frame[:, 1], inverse[:, 1] @ frame[:, 2]], axis=1)
+        reach = np.stack([joints[:, 1] - joints[:, 0], joints[:, 2] - joints[:, 1], tips - joints[:, 2]], axis=1)
+        reach = (inverse @ reach[..., None])[..., 0]
+        shift = np.zeros((KEYPOINT_COUNT, 3)) if offsets is None else np.asarray(offsets, dtype=np.float64)
+        shift = shift[POINT_ORDER]
+        self.connections = between
+        """(5, 3, 3, 3) rest orientation of each finger joint in the frame before it, [finger, level]"""
+        self.finger_limits = (
+            hinges.free[_FINGER_JOINTS].astype(np.float64),
+            hinges.limits[_FINGER_JOINTS][..., 0],
+            hinges.limits[_FINGER_JOINTS][..., 1],
+        )
+        """(5, 3, 3) each: 1 where an angle is free, lower and upper limits"""
+        self._between = np.moveaxis(between, (0, 1), (2, 3))[..., None]
+        self._knuckles = joints[:, 0].T.copy()
+        self._reach = np.moveaxis(reach, -1, 0)[..., None]
+        self._ends = self._reach + shift[PALM_POINTS:].reshape(_FINGERS, _LEVELS, 3).transpose(2, 0, 1)[..., None]
+        self.palm_points = np.concatenate([np.zeros((3, 1)), self._knuckles], axis=1) + shift[:PALM_POINTS].T
+        """(3, 6) the palm's points in canonical axes"""
+
+        flat = free_index(hinges)
+        joint, self.angle_axis = np.divmod(flat, 3)
+        self.angle_joint = joint
+        self._finger, self._level = np.divmod(joint - 1, _LEVELS)
+        self.angle_count = len(flat)
+        self.finger_index = flat - 3
+        """(A,) the free angles in a flattened (5, 3, 3) [finger, level, axis]"""
+        self.size = FIRST_ANGLE + self.angle_count + 3
+        """number of unknowns of a hand, the nuisance rotation included"""
+        self.lower = hinges.limits.reshape(-1, 2)[flat, 0]
+        self.upper = hinges.limits.reshape(-1, 2)[flat, 1]
+        self._pairs = np.array(
+            [
+                (i, j)
+                for i in range(self.angle_count)
+                for j in range(i, self.angle_count)
+                if self._finger[i] == self._finger[j]
+            ]
+        ).T
+        self._behind = (self._finger[:, None] == (np.arange(JOINT_COUNT) - 1) // _LEVELS) & (
+            self._level[:, None] <= (np.arange(JOINT_COUNT) - 1) % _LEVELS
+        )
+        self._behind[:, 0] = False
+        """(A, 16) whether the angle moves the bone"""
+
+    def pose(self, state: HandState) -> Posed:
+        """Forward kinematics of B hands."""
+        count = state.count
+        cosine = np.ones((3, _FINGERS, _LEVELS, count))
+        sine = np.zeros((3, _FINGERS, _LEVELS, count))
+        cosine[self.angle_axis, self._finger, self._level] = np.cos(state.angles)
+        sine[self.angle_axis, self._finger, self._level] = np.sin(state.angles)
+        turn = _euler(cosine, sine)
+
+        before = np.empty((3, 3, _FINGERS, _LEVELS, count))
+        bones = np.empty_like(before)
+        joints = np.empty((3, _FINGERS, _LEVELS, count))
+        parent = np.broadcast_to(state.root[:, :, None], (3, 3, _FINGERS, count))
+        joints[:, :, 0] = np.einsum("ijb,jf->ifb", state.root, self._knuckles)
+        for level in range(_LEVELS):
+            if level:
+                joints[:, :, level] = joints[:, :, level - 1] + spatial.apply(parent, self._reach[:, :, level - 1])
+            before[:, :, :, level] = spatial.product(parent, self._between[:, :, :, level])
+            parent = spatial.product(before[:, :, :, level], turn[:, :, :, level])
+            bones[:, :, :, level] = parent
+
+        points = np.empty((3, KEYPOINT_COUNT, count))
+        points[:, :PALM_POINTS] = np.einsum("ijb,jk->ikb", state.root, self.palm_points)
+        points[:, PALM_POINTS:] = (joints + spatial.apply(bones, self._ends)).reshape(3, -1, count)
+
+        axes = np.empty((3, 3, _FINGERS, _LEVELS, count))
+        axes[:, 0] = before[:, 0]
+        axes[:, 1] = before[:, 1] * cosine[0] + before[:, 2] * sine[0]
+        axes[:, 2] = bones[:, 2]
+        angular = axes[:, self.angle_axis, self._finger, self._level]
+        linear = spatial.cross(joints[:, self._finger, self._level], angular)
+        return Posed(state.root, bones, joints, points, np.concatenate([angular, linear]))
+
+    def gather(self, bones: Array) -> Array:
+        """What each bone bears (..., 16, B) -> what all bones behind each joint bear; 0 is the whole hand."""
+        out = np.empty_like(bones)
+        lead, count = bones.shape[:-2], bones.shape[-1]
+        fingers = bones[..., 1:, :].reshape(*lead, _FINGERS, _LEVELS, count)
+        first, middle, last = (fingers[..., level, :] for level in range(_LEVELS))
+        middle = middle + last
+        first = first + middle
+        out[..., 0, :] = bones[..., 0, :] + first.sum(-2)
+        out[..., 1::3, :], out[..., 2::3, :], out[..., 3::3, :] = first, middle, last
+        return out
+
+    def directions(self, posed: Posed, bone: IntArray, batch: IntArray, at: Array, along: Array) -> Array:
+        """Rows (n, 6 + A) of d(along . point): points `at` (3, n) fixed to `bone` of hand `batch`.
+
+        What couples single points (collision, pinned points) is built from such rows.
+        """
+        wrench = np.concatenate([spatial.cross(at, along), along])
+        rows = np.empty((len(bone), FIRST_ANGLE + self.angle_count))
+        rows[:, :FIRST_ANGLE] = wrench.T
+        angles = (posed.twists[:, :, batch] * wrench[:, None]).sum(0)
+        rows[:, FIRST_ANGLE:] = (angles * self._behind[:, bone]).T
+        return rows
+
+    def normal_matrix(self, posed: Posed, quadratic: BoneQuadratic, centre: Array) -> Array:
+        """J^T H J (P, P, B); `centre` (3, B) is the palm point that the set CENTRED is relative to."""
+        gathered = self.gather(quadratic.matrix)
+        pulled = np.einsum("ijsab,jab->isab", gathered[..., self.angle_joint, :], posed.twists)
+        about = self._turns_about(centre)
+        turned = np.einsum("ijb,jkb->ikb", gathered[:, :, CENTRED, 0], about)
+        rotation = np.einsum("ikb,ilb->klb", about, turned)
+        rotation_angles = np.einsum("ikb,iab->kab", about, pulled[:, CENTRED])
+
+        angles = slice(FIRST_ANGLE, -3)
+        out = np.zeros((self.size, self.size, posed.root.shape[-1]))
+        out[ROOT, ROOT] = gathered[:, :, FREE, 0]
+        out[ROTATION, ROTATION] += rotation
+        out[ROOT, angles] = pulled[:, FREE]
+        out[ROTATION, angles] += rotation_angles
+        out[angles, ROOT] = spatial.transposed(out[ROOT, angles])
+        i, j = self._pairs
+        block = np.einsum("cpb,cpb->pb", posed.twists[:, i], (pulled[:, FREE] + pulled[:, CENTRED])[:, j])
+        out[FIRST_ANGLE + i, FIRST_ANGLE + j] = block
+        out[FIRST_ANGLE + j, FIRST_ANGLE + i] = block
+        out[-3:, -3:] = rotation
+        out[-3:, ROTATION] = out[ROTATION, -3:] = -rotation
+        out[-3:, angles] = -rotation_angles
+        out[angles, -3:] = -spatial.transposed(rotation_angles)
+        return out
+
+    def gradient(self, posed: Posed, quadratic: BoneQuadratic, centre: Array) -> Array:
+        """J^T f (P, B); see `normal_matrix`."""
+        gathered = self.gather(quadratic.wrench)
+        both = gathered[:, FREE] + gathered[:, CENTRED]
+        rotation = gathered[:3, CENTRED, 0] - spatial.cross(centre, gathered[3:, CENTRED, 0])
+        out = np.empty((self.size, posed.root.shape[-1]))
+        out[ROOT] = gathered[:, FREE, 0]
+        out[ROTATION] += rotation
+        np.einsum("cab,cab->ab", posed.twists, both[:, self.angle_joint], out=out[FIRST_ANGLE:-3])
+        np.negative(rotation, out=out[-3:])
+        return out
+
+    @staticmethod
+    def _turns_about(centre: Array) -> Array:
+        """(6, 3, B): the twists of unit rotations about a point (3, B)."""
+        about = np.zeros((6, 3, centre.shape[-1]))
+        for axis in range(3):
+            about[axis, axis] = 1.0
+        about[3:] = spatial.skew(centre)
+        return about
+
+
+def _euler(cosine: Array, sine: Array) -> Array:
+    """Rx Ry Rz (3, 3, ...) from cosines and sines (3, ...) of the three angles."""
+    c0, c1, c2 = cosine
+    s0, s1, s2 = sine
+    out = np.empty((3, *cosine.shape))
+    c0s2, s0s2 = c0 * s2, s0 * s2
+    c0c2, s0c2 = c0 * c2, s0 * c2
+    np.multiply(c1, c2, out=out[0, 0])
+    np.multiply(-c1, s2, out=out[0, 1])
+    out[0, 2] = s1
+    np.add(c0s2, s1 * s0c2, out=out[1, 0])
+    np.subtract(c0c2, s1 * s0s2, out=out[1, 1])
+    np.multiply(-s0, c1, out=out[1, 2])
+    np.subtract(s0s2, s1 * c0c2, out=out[2, 0])
+    np.add(s0c2, s1 * c0s2, out=out[2, 1])
+    np.multiply(c0, c1, out=out[2, 2])
+    return out

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Live: two or three warm-started steps a frame, from the past alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import rotations
+from ..camera import Camera
+from ..hand.free import free_hand, free_hinges
+from ..hand.model import HandModel
+from ..hand.names import SIDES, Side
+from ..see.definitions import MEDIAPIPE, offsets
+from ..see.observation import Observation
+from . import hypotheses, observations, solver
+from .energy import Energy
+from .kinematics import Chain, HandState, concatenate
+from .poses import hand_poses
+from .settings import FitSettings
+from .spatial import Array
+from .terms.prediction import Prediction, predicted
+
+_MEMORY: Final = 60
+"""frames whose costs say what is usual"""
+_WARM_UP: Final = 5
+"""frames after which the usual cost is known well enough to judge by"""
+
+
+@dataclass(frozen=True)
+class LivePose:
+    """One hand in one frame, in a take's conventions."""
+
+    rotation: Array
+    """(16, 4) unit quaternions w,x,y,z, of the sign nearest to the frame before"""
+    translation: Array
+    """(3,) wrist joint, metres, camera axes"""
+    points: Array
+    """(21, 3) posed joints and tips in keypoint order, metres, camera axes"""
+    restarted: bool
+    """the pose does not continue the one before: the hand is new, or was lost"""
+
+
+@dataclass
+class _Track:
+    """The past of one hand."""
+
+    last: HandState | None = None
+    before: HandState | None = None
+    time: float = -np.inf
+    step: float = 1.0 / 30.0
+    costs: deque[float] = field(default_factory=lambda: deque(maxlen=_MEMORY))
+    rotation: Array | None = None
+
+    def forget(self) -> None:
+        self.last = self.before = self.rotation = None
+        self.costs.clear()
+
+
+class LiveFitter:
+    """Feed it observations frame by frame; it never looks ahead and never blocks for long."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        betas: ArrayLike | None = None,
+        size: float | None = None,
+        definition: str = MEDIAPIPE,
+        settings: FitSettings | None = None,
+    ) -> None:
+        """`size` is the palm length in metres (None: the free hand's own)."""
+        self._camera = camera
+        self._settings = FitSettings() if settings is None else settings
+        self._models: dict[Side, HandModel] = {side: free_hand(side) for side in SIDES}
+        self._rest = {side: model.rest(betas, size) for side, model in self._models.items()}
+        right = self._rest["right"]
+        chain = Chain(right, free_hinges("right"), offsets(definition) * right.scale)
+        self._energy = Energy(chain, self._settings)
+        self._tracks: dict[Side, _Track] = {side: _Track() for side in SIDES}
+
+    def reset(self) -> None:
+        """Forget both hands."""
+        for track in self._tracks.values():
+            track.forget()
+
+    def step(self, seen: Mapping[Side, Observation], time: float) -> dict[Side, LivePose]:
+        """The poses of the hands seen at `time` seconds; a side without observation has none."""
+        sides = [side for side in SIDES if side in seen]
+        for side in SIDES:
+            if time - self._tracks[side].time > self._settings.clip_break:
+                self._tracks[side].forget()
+        if not sides:
+            return {}
+        given = self._seen([seen[side] for side in sides], sides)
+        usable = (given.ray_weight > 0.0).sum(0) >= 4
+        sides = [side for side, good in zip(sides, usable, strict=True) if good]
+        given = given.take(np.flatnonzero(usable))
+        warm = [i for i, side in enumerate(sides) if self._tracks[side].last is not None]
+        states: dict[int, HandState] = {}
+        costs: dict[int, float] = {}
+        if warm:
+            index = np.array(warm)
+            found = self._continued([self._tracks[sides[i]] for i in warm], given.take(index), time)
+            for k, i in enumerate(warm):
+                states[i], costs[i] = found.state.take(np.array([k])), float(found.cost[k])
+        poses: dict[Side, LivePose] = {}
+        for i, side in enumerate(sides):
+            track = self._tracks[side]
+            fresh = i not in states or self._failed(track, costs[i])
+            if fresh:
+                restart = hypotheses.independent(self._energy, given.take(np.array([i])), thorough=True)
+                if i not in states or restart.cost[0] < costs[i]:
+                    states[i], costs[i] = restart.state, float(restart.cost[0])
+                    track.forget()
+                else:
+                    fresh = False
+            poses[side] = self._accept(side, track, states[i], costs[i], time, fresh)
+        return poses
+
+    def _seen(self, given: list[Observation], sides: list[Side]) -> observations.Seen:
+        return observations.seen_hands(
+            np.array([side == "left" for side in sides]),
+            self._energy.chain,
+            self._settings,
+            pixels=np.stack([o.points2d for o in given]),
+            pixel_sigma=np.stack([o.sigma2d for o in given]),
+            points=np.stack([o.points3d for o in given]),
+            point_sigma=np.stack([o.sigma3d for o in given]),
+            visibility=np.stack([o.visibility for o in given]),
+            camera=self._camera.K,
+            distortion=self._camera.dist,
+        )
+
+    def _continued(self, tracks: list[_Track], seen: observations.Seen, time: float) -> solver.Solution:
+        settings = self._settings
+        last = concatenate([track.last for track in tracks if track.last is not None])
+        before = concatenate([t.before if t.before is not None else t.last for t in tracks if t.last is not None])
+        # A frame that comes late has moved further, and less surely.
+        late = np.array([max(time - track.time, 1e-3) for track in tracks])
+        share = np.minimum(late / np.array([track.step for track in tracks]), 3.0)
+        start = predicted(last, before, settings.live_velocity * share, settings.live_angle_velocity * share)
+        loose = np.sqrt(late * 30.0)
+        prediction = Prediction(
+            start, settings.live_rotation * loose, settings.live_translation * loose, settings.live_angle * loose
+        )
+        return solver.minimise(self._energy, start, seen, steps=settings.live_steps, prediction=prediction)
+
+    def _failed(self, track: _Track, cost: float) -> bool:
+        if len(track.costs) < _WARM_UP:
+            return False
+        return cost > self._settings.live_restart * float(np.median(track.costs))
+
+    def _accept(self, side: Side, track: _Track, state: HandState, cost: float, time: float, fresh: bool) -> LivePose:
+        rotation, translation = hand_poses(state, side, self._energy.chain)
+        rotation = rotation[0]
+        if track.rotation is not None:
+            flip = (rotation * track.rotation).sum(-1) < 0.0
+            rotation = np.where(flip[:, None], -rotation, rotation)
+        if track.last is not None:
+            track.step = max(time - track.time, 1e-3)
+        track.before, track.last = track.last, state
+        track.time, track.rotation = time, rotation
+        track.costs.append(cost)
+        points = self._models[side].pose(rotation[None], translation, self._rest[side]).keypoints[0]
+        return LivePose(rotations.normalized(rotation), translation[0], points, fresh)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was seen, in the form the solver works with: rays, not pixels, and everything right-handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..camera import Camera
+from ..hand.names import KEYPOINT_COUNT
+from . import spatial
+from .kinematics import PALM_POINTS, POINT_ORDER, Chain, IntArray
+from .settings import FitSettings
+from .spatial import Array
+
+_LEAST_PIXEL_SIGMA = 0.3
+"""pixels: no detector places a point better than this"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Observations of B hands, each as a right hand; points in `kinematics.POINT_ORDER`.
+
+    A point that was not seen has weight 0 and harmless numbers.
+    """
+
+    rays: Array
+    """(2, 21, B) undistorted image position at unit depth"""
+    ray_sigma: Array
+    """(21, B) in the same unit"""
+    ray_weight: Array
+    """(21, B) 0..1"""
+    points: Array
+    """(3, 21, B) metres about the mean of the palm's points, camera axes"""
+    point_sigma: Array
+    """(21, B) metres"""
+    point_weight: Array
+    """(21, B) 0..1"""
+
+    @property
+    def count(self) -> int:
+        return self.rays.shape[-1]
+
+    def take(self, index: IntArray | NDArray[np.bool_]) -> Seen:
+        """The hands of an index (or boolean) array."""
+        return Seen(*(array[..., index] for array in self.arrays()))
+
+    def arrays(self) -> tuple[Array, ...]:
+        return (self.rays, self.ray_sigma, self.ray_weight, self.points, self.point_sigma, self.point_weight)
+
+
+def concatenate(parts: list[Seen]) -> Seen:
+    """Several batches as one."""
+    return Seen(*(np.concatenate(arrays, axis=-1) for arrays in zip(*(p.arrays() for p in parts), strict=True)))
+
+
+def undistorted(pixels: ArrayLike, matrix: ArrayLike, distortion: ArrayLike) -> Array:
+    """Pixels (T, N, 2) -> image positions (T, N, 2) at unit depth, NaN kept; matrix (3, 3) or (T, 3, 3)."""
+    points = np.asarray(pixels, dtype=np.float64)
+    matrices, lens = np.asarray(matrix, dtype=np.float64), np.asarray(distortion, dtype=np.float64)
+    known = np.isfinite(points).all(-1)
+    out = np.full(points.shape, np.nan)
+    # A moving camera has a matrix a frame, a fixed one serves all frames at once.
+    groups = [slice(None)] if matrices.ndim == 2 else [slice(t, t + 1) for t in range(len(points))]
+    for group in groups:
+        camera = Camera(K=matrices if matrices.ndim == 2 else matrices[group][0], dist=lens, width=1, height=1)
+        part = out[group]
+        part[known[group]] = camera.rays(points[group][known[group]])[:, :2]
+    return out
+
+
+def seen_hands(
+    left: NDArray[np.bool_],
+    chain: Chain,
+    settings: FitSettings,
+    *,
+    pixels: Array,
+    pixel_sigma: Array,
+    points: Array,
+    point_sigma: Array,
+    visibility: Array,
+    camera: Array,
+    distortion: Array,
+) -> Seen:
+    """Build from arrays with the batch first, as a take's track holds them.
+
+    pixels (B, 21, 2) and pixel_sigma (B, 21) px; points (B, 21, 3) and point_sigma (B, 21) relative
+    to the wrist in palm bones; visibility (B, 21); NaN where not seen. `left` (B,) hands are mirrored.
+    """
+    mirror = np.where(left, -1.0, 1.0)[:, None]
+    rays = undistorted(pixels, camera, distortion)[:, POINT_ORDER]
+    rays[..., 0] *= mirror
+    focal = np.sqrt(np.abs(camera[..., 0, 0] * camera[..., 1, 1]))
+    seen = np.isfinite(rays).all(-1)
+    box = _box(pixels)
+    sigma = np.where(np.isfinite(pixel_sigma), pixel_sigma, settings.pixel_share * box[:, None])[:, POINT_ORDER]
+    sigma = np.maximum(np.nan_to_num(sigma, nan=1.0), _LEAST_PIXEL_SIGMA)
+    weight = np.where(seen, np.clip(np.nan_to_num(visibility[:, POINT_ORDER]), 0.0, 1.0), 0.0)
+
+    shape = points[:, POINT_ORDER]
+    shape[..., 0] *= mirror
+    known = np.isfinite(shape).all(-1)
+    # The palm fixes the scale of the observed points: it has one size only.
+    usable = known[:, :PALM_POINTS].all(1)
+    shape = np.where(usable[:, None, None] & known[..., None], shape, 0.0)
+    shape -= shape[:, :PALM_POINTS].mean(1, keepdims=True)
+    spread = np.sqrt((shape[:, :PALM_POINTS] ** 2).sum((1, 2)))
+    usable &= spread > 1e-6
+    palm = chain.palm_points - chain.palm_points.mean(1, keepdims=True)
+    scale = float(np.linalg.norm(palm)) / np.where(usable, spread, 1.0)
+    relative = np.nan_to_num(point_sigma[:, POINT_ORDER], nan=0.0) * scale[:, None]
+    return Seen(
+        rays=spatial.from_batch_first(np.where(seen[..., None], rays, 0.0).transpose(0, 2, 1)),
+        ray_sigma=spatial.from_batch_first(sigma / np.reshape(focal, (-1, 1))),
+        ray_weight=spatial.from_batch_first(weight),
+        points=spatial.from_batch_first((shape * scale[:, None, None]).transpose(0, 2, 1)),
+        point_sigma=spatial.from_batch_first(np.maximum(relative, settings.point_sigma)),
+        point_weight=spatial.from_batch_first(
+            np.where(known & usable[:, None], np.clip(np.nan_to_num(visibility[:, POINT_ORDER]), 0.0, 1.0), 0.0)
+        ),
+    )
+
+
+def _box(pixels: Array) -> Array:
+    """(B,) longer side of the box of the seen points; NaN where fewer than two are."""
+    known = np.isfinite(pixels).all(-1)
+    low = np.where(known[..., None], pixels, np.inf).min(1)
+    high = np.where(known[..., None], pixels, -np.inf).max(1)
+    enough = known.sum(1) > 1
+    out = np.full(len(pixels), np.nan)
+    out[enough] = (high - low)[enough].max(1)
+    return out
+
+
+def nothing_seen(count: int) -> Seen:
+    """B hands of which nothing was seen."""
+    empty, one = np.zeros((KEYPOINT_COUNT, count)), np.ones((KEYPOINT_COUNT, count))
+    return Seen(np.zeros((2, KEYPOINT_COUNT, count)), one, empty, np.zeros((3, KEYPOINT_COUNT, count)), one, empty)

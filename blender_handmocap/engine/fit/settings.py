@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every weight of the fit, frozen; lengths in metres, angles in radians, times in seconds.
+
+A term's strength is given as a sigma: the size of a residual that costs 1. A sigma of infinity
+switches its term off.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_DEGREE = math.pi / 180.0
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Weights and limits of one fit."""
+
+    # Reprojection of the 21 points.
+    pixel_share: float = 0.02
+    """sigma as a share of the hand's box where an observation states none"""
+    pixel_robust: float = 6.0
+    """residuals of this many sigmas count half (Geman-McClure)"""
+
+    # Observed 3D points.
+    point_sigma: float = 0.010
+    """least sigma of an observed 3D point"""
+    point_robust: float = 3.0
+    nuisance_sigma: float = 10.0 * _DEGREE
+    """the observed points may be turned as a whole by about this much"""
+
+    # What hands do.
+    limit_sigma: float = 2.0 * _DEGREE
+    prior_weight: float = 0.5
+    """of the Gaussian over hinge angles, as a factor on its cost"""
+    prior_floor: float = 6.0 * _DEGREE
+    """added to the prior's spread in every direction"""
+    coupling_ratio: float = 0.6
+    """a finger's last joint bends by about this share of its middle one"""
+    coupling_sigma: float = 20.0 * _DEGREE
+
+    # Time, live: distance from the predicted state.
+    live_rotation: float = 8.0 * _DEGREE
+    live_translation: float = 0.012
+    live_angle: float = 12.0 * _DEGREE
+    live_velocity: float = 0.6
+    """share of the last motion that is expected to go on"""
+    live_angle_velocity: float = 0.3
+
+    # Time, offline: change of velocity between frames 1/30 s apart.
+    clip_rotation: float = 4.0 * _DEGREE
+    clip_translation: float = 0.008
+    clip_angle: float = 6.0 * _DEGREE
+    clip_break: float = 0.5
+    """a hand away for longer than this starts anew"""
+
+    # Hands against each other.
+    collision_sigma: float = 0.002
+    collision_gate: float = 0.25
+    """hands whose wrists are further apart than this cannot touch"""
+
+    # The search.
+    near: float = 0.10
+    far: float = 3.0
+    """a hand is placed between these distances"""
+    iterations: int = 12
+    tolerance: float = 1e-3
+    """stop when a step lowers the cost by less than this share"""
+    damping: float = 1e-2
+    live_steps: int = 2
+    live_restart: float = 3.0
+    """a cost above so many times the running median starts the hand anew"""
+    window: int = 300
+    overlap: int = 60
+    """frames of a window of the clip solve, and how many it shares with the next"""
+    clip_steps: int = 6

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stretch of a clip solved at once: all frames, both hands, coupled by time and by touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .banded import BlockSystem
+from .corrections import Pins
+from .energy import Energy
+from .kinematics import CENTRED, FIRST_ANGLE, ROTATION, BoneQuadratic, HandState
+from .observations import Seen
+from .solver import CHUNK
+from .spatial import Array
+from .terms import acceleration, collision, reprojection
+
+_DAMPING = 1e-3
+_TOLERANCE = 1e-4
+_GIVE_UP = 1e4
+_NO_ROBUST = 1e9
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The hands of a window: B in all, a frame's right hand and left hand are two of them."""
+
+    frame: NDArray[np.intp]
+    """(B,) frame of each hand, rising within a side"""
+    time: Array
+    """(B,) seconds"""
+    left: NDArray[np.bool_]
+    """(B,)"""
+    seen: Seen
+    pins: Pins
+
+
+@dataclass
+class _Linearised:
+    cost: float
+    gradient: Array
+    """(B, m) without the nuisance rotation"""
+    matrix: Array
+    """(B, m, m) the nuisance rotation eliminated, undamped"""
+    nuisance: tuple[Array, Array]
+    """(B, 3, m), (B, 3): nuisance step = second - first @ step"""
+    smooth: acceleration.Smoothness
+    contacts: collision.Contacts | None
+
+
+class Window:
+    """The joint problem; `solve` finds its minimum from a start."""
+
+    def __init__(self, energy: Energy, model: Energy, frames: Frames, spheres: collision.SphereSet | None) -> None:
+        """`energy` meets the observations, `model` (no keypoint offsets) the pinned points."""
+        self._energy = energy
+        self._model = model
+        self._frames = frames
+        self._spheres = spheres
+        settings = energy.settings
+        sides = [np.flatnonzero(~frames.left), np.flatnonzero(frames.left)]
+        self._triples = acceleration.joined(
+            [acceleration.triples(index, frames.time[index], settings.clip_break) for index in sides]
+        )
+        _, right, left = np.intersect1d(frames.frame[sides[0]], frames.frame[sides[1]], return_indices=True)
+        self._pairs = (sides[0][right], sides[1][left])
+        self._order = np.lexsort((frames.left, frames.frame))
+        self._rank = np.argsort(self._order)
+        self._pinned = np.flatnonzero(frames.pins.ray_precision.any(0))
+
+    def solve(self, start: HandState, *, steps: int, cancelled: Callable[[], bool] | None = None) -> HandState:
+        """Levenberg-Marquardt with one damping for the whole window; never raises the cost."""
+        state = self._frames.pins.started(start)
+        now = self._linearise(state)
+        damping = _DAMPING
+        taken = 0
+        while taken < steps and damping < _GIVE_UP:
+            if cancelled is not None and cancelled():
+                break
+            moved = state.moved(self._step(now, damping))
+            after = self._linearise(moved)
+            if after.cost <= now.cost:
+                gain = (now.cost - after.cost) / max(now.cost, 1e-12)
+                state, now = moved, after
+                damping = max(0.2 * damping, 1e-7)
+                if gain < _TOLERANCE:
+                    break
+            else:
+                damping *= 8.0
+            taken += 1
+        return state
+
+    def cost(self, state: HandState) -> float:
+        """The energy of the window."""
+        return self._linearise(state).cost
+
+    def _linearise(self, state: HandState) -> _Linearised:
+        count, size = state.count, self._energy.chain.size
+        gradient = np.empty((count, size))
+        matrix = np.empty((count, size, size))
+        cost = 0.0
+        for first in range(0, count, CHUNK):
+            piece = np.arange(first, min(first + CHUNK, count))
+            found = self._energy.evaluate(state.take(piece), self._frames.seen.take(piece))
+            cost += float(found.cost.sum())
+            gradient[piece] = found.gradient.T
+            matrix[piece] = np.moveaxis(found.matrix, -1, 0)
+        pins = self._frames.pins
+        if pins.any:
+            value, slope = pins.evaluate(state)
+            cost += float(value.sum())
+            gradient += slope.T
+            index = np.arange(size)
+            matrix[:, index, index] += pins.diagonal.T
+            cost += self._add_pinned_points(state, gradient, matrix)
+        smooth = acceleration.evaluate(state, self._triples, self._energy.settings, size)
+        cost += smooth.cost
+        gradient += smooth.gradient.T
+        self._add_smoothness(matrix, smooth)
+        contacts = self._contacts(state)
+        if contacts is not None:
+            cost += float(contacts.cost.sum())
+            self._add_contacts(gradient, matrix, contacts)
+        # The nuisance rotation meets nothing but its own frame: it is eliminated before time couples.
+        tail = matrix[:, -3:, -3:]
+        known = np.concatenate([matrix[:, -3:, :-3], gradient[:, -3:, None]], axis=2)
+        solved = np.linalg.solve(tail, known)
+        reduced = matrix[:, :-3, :-3] - np.swapaxes(known[..., :-1], 1, 2) @ solved[..., :-1]
+        slope = gradient[:, :-3] - (np.swapaxes(known[..., :-1], 1, 2) @ solved[..., -1:])[..., 0]
+        return _Linearised(cost, slope, reduced, (solved[..., :-1], -solved[..., -1]), smooth, contacts)
+
+    def _add_pinned_points(self, state: HandState, gradient: Array, matrix: Array) -> float:
+        if not self._pinned.size:
+            return 0.0
+        chain, pinned = self._model.chain, self._pinned
+        part, pins = state.take(pinned), self._frames.pins.take(pinned)
+        posed = chain.pose(part)
+        fixed = pins.ray_precision > 0.0
+        seen = self._frames.seen.take(pinned)
+        seen = Seen(
+            pins.rays,
+            1.0 / np.where(fixed, pins.ray_precision, 1.0),
+            fixed.astype(np.float64),
+            seen.points,
+            seen.point_sigma,
+            seen.point_weight,
+        )
+        quadratic = BoneQuadratic.zero(part.count)
+        cost = reprojection.add(quadratic, posed.points, part.translation, seen, _NO_ROBUST)
+        centre = np.zeros((3, part.count))
+        quadratic.wrench[:, CENTRED] = 0.0
+        matrix[pinned] += np.moveaxis(chain.normal_matrix(posed, quadratic, centre), -1, 0)
+        gradient[pinned] += chain.gradient(posed, quadratic, centre).T
+        return float(cost.sum())
+
+    def _add_smoothness(self, matrix: Array, smooth: acceleration.Smoothness) -> None:
+        t = self._triples
+        index = np.arange(3, matrix.shape[-1] - 3)
+        for hand, slope, factor in zip((t.first, t.middle, t.last), smooth.rotation, smooth.linear, strict=True):
+            matrix[hand, ROTATION, ROTATION] += np.swapaxes(slope, 1, 2) @ slope * smooth.precision[0]
+            matrix[hand[:, None], index, index] += factor[:, None] ** 2 * smooth.precision[index]
+
+    def _contacts(self, state: HandState) -> collision.Contacts | None:
+        if self._spheres is None or not self._pairs[0].size:
+            return None
+        settings, chain = self._energy.settings, self._energy.chain
+        right, left = self._pairs
+        close = collision.near(state.translation[:, right], state.translation[:, left], settings.collision_gate)
+        if not close.any():
+            return None
+        chosen = np.flatnonzero(close)
+        first, second = state.take(right[chosen]), state.take(left[chosen])
+        found = collision.evaluate(
+            self._spheres,
+            chain,
+            chain.pose(first),
+            first.translation,
+            chain.pose(second),
+            second.translation,
+            settings.collision_sigma,
+        )
+        if not found.pair.size:
+            return None
+        return collision.Contacts(found.cost, chosen[found.pair], found.residual, found.right, found.left)
+
+    def _add_contacts(self, gradient: Array, matrix: Array, contacts: collision.Contacts) -> None:
+        for pair in np.unique(contacts.pair):
+            mine = contacts.pair == pair
+            both = (
+                (self._pairs[0][pair], contacts.right[mine]),
+                (self._pairs[1][pair], contacts.left[mine]),
+            )
+            for hand, rows in both:
+                gradient[hand, :-3] += contacts.residual[mine] @ rows
+                matrix[hand, :-3, :-3] += rows.T @ rows
+
+    def _step(self, now: _Linearised, damping: float) -> Array:
+        """The damped step (P, B)."""
+        matrix = now.matrix[self._order]
+        index = np.arange(matrix.shape[-1])
+        matrix[:, index, index] *= 1.0 + damping
+        system = BlockSystem(matrix, now.gradient[self._order][..., None])
+        self._couple_in_time(system, now.smooth)
+        if now.contacts is not None:
+            for pair in np.unique(now.contacts.pair):
+                mine = now.contacts.pair == pair
+                block = now.contacts.right[mine].T @ now.contacts.left[mine]
+                system.couple(int(self._rank[self._pairs[0][pair]]), int(self._rank[self._pairs[1][pair]]), block)
+        step = -system.solve()[self._rank][..., 0]
+        first, second = now.nuisance
+        turn = second - (first @ step[..., None])[..., 0]
+        return np.concatenate([step, turn], axis=1).T
+
+    def _couple_in_time(self, system: BlockSystem, smooth: acceleration.Smoothness) -> None:
+        t = self._triples
+        hands = (t.first, t.middle, t.last)
+        size = system.diagonal.shape[-1]
+        index = np.arange(FIRST_ANGLE - 3, size)
+        near = np.zeros((len(self._rank), size, size))
+        far = np.zeros((len(self._rank), size, size))
+        for a, b, blocks in ((0, 1, near), (1, 2, near), (0, 2, far)):
+            slope = np.swapaxes(smooth.rotation[a], 1, 2) @ smooth.rotation[b] * smooth.precision[0]
+            blocks[hands[a], ROTATION, ROTATION] += slope
+            factor = smooth.linear[a] * smooth.linear[b]
+            blocks[hands[a][:, None], index, index] += factor[:, None] * smooth.precision[index]
+        following = np.full(len(self._rank), -1)
+        after = np.full(len(self._rank), -1)
+        following[hands[0]], following[hands[1]], after[hands[0]] = hands[1], hands[2], hands[2]
+        for hand in range(len(self._rank)):
+            if following[hand] >= 0:
+                system.couple(int(self._rank[hand]), int(self._rank[following[hand]]), near[hand])
+            if after[hand] >= 0:
+                system.couple(int(self._rank[hand]), int(self._rank[after[hand]]), far[hand])

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choices of the polish, frozen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Gaps = Literal["hold", "interpolate", "rest", "none"]
+
+
+@dataclass(frozen=True)
+class PolishSettings:
+    """How a solved take is smoothed and its gaps are filled. Plain values, so that JSON can carry them."""
+
+    strength: float = 1.0
+    """how much trembling is taken for noise, as a factor on its size; 0: nothing is smoothed"""
+    gaps: Gaps = "interpolate"
+    """hold: the last pose stays; interpolate: from the last pose to the next; rest: the fingers
+    relax and come back; none: the hand is away"""
+    longest_gap: float = 1.0
+    """seconds; a hand that is away for longer is away"""
+    ease: float = 0.25
+    """seconds in which a hand eases out of a held pose, or to rest and back"""
+    most_finger_noise: float = math.radians(2.0)
+    """trembling of a finger joint larger than this is never taken for noise, however much the clip has of it"""
+    most_root_noise: float = math.radians(2.0)
+    most_place_noise: float = 0.006
+    """metres; of the hand's place"""
