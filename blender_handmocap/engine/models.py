@@ -67,3 +67,28 @@ def model_file(name: str, folder: Path = MODELS_FOLDER) -> Path:
 def _sha256(path: Path, _size: int, _changed: int) -> str:
     """Size and time of change are part of the key, so that a replaced file is read again."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """Whether one model can be used."""
+
+    name: str
+    problem: str = ""
+    """one sentence; empty when the file is there and right"""
+
+
+def check_models(folder: Path = MODELS_FOLDER) -> list[ModelCheck]:
+    """Check every model of the list; a broken list is reported as one failed check."""
+    try:
+        names = sorted(model_cards(folder))
+    except ModelFileError as error:
+        return [ModelCheck(CARDS_FILE, str(error))]
+    checks = []
+    for name in names:
+        try:
+            model_file(name, folder)
+            checks.append(ModelCheck(name))
+        except ModelFileError as error:
+            checks.append(ModelCheck(name, str(error)))
+    return checks

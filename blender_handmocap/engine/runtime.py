@@ -33,6 +33,11 @@ def cuda_is_available() -> bool:
     return CUDA_PROVIDER in onnxruntime.get_available_providers()
 
 
+def devices() -> tuple[Device, ...]:
+    """The devices that networks can run on here."""
+    return ("cpu", "cuda") if cuda_is_available() else ("cpu",)
+
+
 def usable_cores() -> int:
     """Cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blender_handmocap.engine.errors import ModelFileError
-from blender_handmocap.engine.models import CARDS_FILE, MODELS_FOLDER, model_cards, model_file
+from blender_handmocap.engine.models import CARDS_FILE, MODELS_FOLDER, check_models, model_cards, model_file
 
 
 @pytest.fixture
@@ -59,3 +59,11 @@ def test_a_damaged_list_is_one_sentence(folder: Path) -> None:
         (folder / CARDS_FILE).write_text(text)
         with pytest.raises(ModelFileError, match=r"models\.toml is missing or damaged"):
             model_cards(folder)
+
+
+def test_checking_tells_each_problem(folder: Path) -> None:
+    checks = {check.name: check.problem for check in check_models(folder)}
+    assert set(checks) == set(model_cards())
+    assert "missing" in checks["mediapipe_hand"]
+    (folder / CARDS_FILE).write_text("broken [")
+    assert "damaged" in check_models(folder)[0].problem

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seeing a clip: pictures in, a take out whose seen part is filled; or one picture at a time for live use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..camera import Camera, CameraPath, choose_camera
+from ..errors import CancelledError, NothingFoundError
+from ..footage import Footage
+from ..footage_stream import Frame
+from ..hand.free import free_hand
+from ..hand.names import SIDES, Side
+from ..progress import Cancelled, OnProgress, Progress
+from ..runtime import Runtime
+from ..settings import Settings
+from ..take import HandTrack, State, Take
+from .confidence import calibrated, features
+from .crops import Array, Image
+from .definitions import MEDIAPIPE
+from .fusion import expected_errors, fused_points, visibility
+from .identity import NOBODY, SideAssigner, Sightings, decide_sides
+from .landmarks import HandNetwork
+from .observation import Observation
+from .palms import PalmDetector
+from .records import Arrays, Records, joined
+from .search import Area, SearchPlan
+from .tracker import Track, TrackedHand, Tracker
+
+_LIVE_INTERVAL: Final = 5
+_BEST_INTERVAL: Final = 2
+_EVERY_TILE: Final = 99
+_CANDIDATES: Final = 4
+"""Hands followed at most offline: the performer's two are chosen over the whole clip."""
+
+
+class Seer:
+    """Eyes for one clip or camera: `step` takes its pictures in order."""
+
+    def __init__(self, camera: Camera, settings: Settings, *, runtime: Runtime | None = None) -> None:
+        self.camera = camera
+        self.settings = settings
+        self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
+        live = settings.mode == "live"
+        one = settings.hands in ("left", "right")
+        plan = SearchPlan(
+            expected_hands=2 if not one or not live else 1,
+            most_hands=2 if live else _CANDIDATES,
+            interval=_LIVE_INTERVAL if live else (1 if settings.mode == "stills" else _BEST_INTERVAL),
+            tiles_at_once=1 if live else (_EVERY_TILE if settings.mode == "stills" else 2),
+        )
+        area = Area(camera.width, camera.height, settings.region, settings.ignore)
+        self._tracker = Tracker(PalmDetector(self.runtime), HandNetwork(self.runtime), plan, area)
+        self._sides = SideAssigner(settings.hands)
+
+    def step(self, image: Image, *, time: float) -> list[tuple[int, Observation]]:
+        """(track, observation) of every hand in the next picture (H, W, 3) RGB."""
+        if self.settings.mode == "stills":
+            self._tracker.tracks = []
+            self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
+        return [(hand.track, self._observed(hand, image)) for hand in self._tracker.step(image, time)]
+
+    def live(self, image: Image, *, time: float) -> dict[Side, Observation]:
+        """The hand of each side in the next picture, decided from what was seen so far."""
+        return self._sides.assign(self.step(image, time=time))
+
+    def _observed(self, hand: TrackedHand, image: Image) -> Observation:
+        seen, (height, width) = hand.seen, image.shape[:2]
+        confidence = float(calibrated(features(seen, motion=hand.motion, width=width, height=height)))
+        sigma2d, sigma3d = expected_errors(seen, confidence)
+        return Observation(
+            right=seen.right,
+            presence=seen.presence,
+            confidence=confidence,
+            points2d=seen.screen[:, :2].copy(),
+            sigma2d=sigma2d,
+            points3d=fused_points(seen, self.camera),
+            sigma3d=sigma3d,
+            visibility=visibility(seen.screen[:, :2], width, height),
+            crop=seen.crop.copy(),
+        )
+
+    def state(self) -> Arrays:
+        """Everything the next picture depends on, so that a stopped clip goes on as if it had not stopped."""
+        tracks, plan = self._tracker.tracks, self._tracker.plan
+        count = len(tracks)
+        return {
+            "ids": np.array([track.id for track in tracks], np.int64),
+            "lost": np.array([track.lost for track in tracks], bool),
+            "crop": np.array([track.crop for track in tracks]).reshape(count, 5),
+            "points": np.array([track.points for track in tracks]).reshape(count, 21, 2),
+            "velocity": np.array([track.velocity for track in tracks]).reshape(count, 2),
+            "right": np.array([track.right for track in tracks], np.float64),
+            "time": np.array([track.time for track in tracks], np.float64),
+            "plan": np.array([self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile], np.int64),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a `state`."""
+        columns = ("ids", "crop", "points", "velocity", "right", "time", "lost")
+        self._tracker.tracks = [
+            Track(int(id_), crop, points, velocity, float(right), float(time), bool(lost))
+            for id_, crop, points, velocity, right, time, lost in zip(*(state[key] for key in columns), strict=True)
+        ]
+        plan = self._tracker.plan
+        values = (int(value) for value in state["plan"])
+        self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile = values
+
+
+def take_from(
+    records: Mapping[str, NDArray[Any]],
+    footage: Footage,
+    camera: Camera,
+    settings: Settings,
+    *,
+    path: CameraPath | None = None,
+    runtime: Runtime | None = None,
+) -> Take:
+    """The take of everything seen (`Records.arrays`, joined): sides decided over the whole clip."""
+    count = records["count"]
+    picture = np.repeat(np.arange(len(count)), count)
+    labels = decide_sides(
+        Sightings(
+            frame=picture,
+            time=records["time"][picture],
+            track=records["track"],
+            right=records["right"].astype(np.float64),
+            confidence=records["confidence"].astype(np.float64),
+            points=records["points2d"].astype(np.float64),
+        ),
+        settings.hands,
+        ordered=settings.mode != "stills",
+    )
+    tracks = {side: _track(records, picture, labels == index) for index, side in enumerate(SIDES)}
+    frames = records["frame"].astype(np.int32)
+    K = camera.K if path is None else np.stack([path.camera(int(f), camera.width, camera.height).K for f in frames])
+    model = free_hand("right")
+    meta: dict[str, Any] = {
+        "source": footage.source,
+        "width": camera.width,
+        "height": camera.height,
+        "rate": [footage.rate.numerator, footage.rate.denominator],
+        "mirrored": footage.mirrored,
+        "performer": "",
+        "definition": MEDIAPIPE,
+        "camera": camera.source,
+        "settings": asdict(settings),
+        "warnings": list(footage.warnings),
+        "dropped_hands": int((labels == NOBODY).sum()),
+    }
+    if runtime is not None:
+        meta["device"] = runtime.device
+    if looks_mirrored(tracks):
+        meta["hint"] = MIRROR_HINT
+    return Take(
+        meta=meta,
+        frame=frames,
+        time=records["time"].astype(np.float64),
+        K=K,
+        dist=camera.dist if path is None else path.dist,
+        left=tracks["left"],
+        right=tracks["right"],
+        betas=np.zeros(10),
+        size=model.palm_length if settings.palm_mm is None else settings.palm_mm / 1000.0,
+    )
+
+
+def _track(records: Mapping[str, NDArray[Any]], picture: NDArray[np.int64], chosen: NDArray[np.bool_]) -> HandTrack:
+    absent = HandTrack.absent(len(records["count"]))
+    rows = picture[chosen]
+
+    def filled(values: Array, key: str) -> Array:
+        out = values.copy()
+        out[rows] = records[key][chosen]
+        return out
+
+    state = absent.state.copy()
+    state[rows] = State.SEEN
+    return replace(
+        absent,
+        state=state,
+        confidence=filled(absent.confidence, "confidence"),
+        seen2d=filled(absent.seen2d, "points2d"),
+        seen2d_sigma=filled(absent.seen2d_sigma, "sigma2d"),
+        seen3d=filled(absent.seen3d, "points3d"),
+        seen3d_sigma=filled(absent.seen3d_sigma, "sigma3d"),
+        visibility=filled(absent.visibility, "visibility"),
+    )
+
+
+MIRROR_HINT: Final = (
+    "The right hand is nearly always to the right of the left one; if the performer faces the camera, "
+    "the picture is a mirror image: capture it again as mirrored."
+)
+_MIRROR_FRAMES: Final = 15
+_MIRROR_SHARE: Final = 0.9
+
+
+def looks_mirrored(tracks: Mapping[Side, HandTrack]) -> bool:
+    """Whether the hands' places suggest a mirror image (or a performer seen from behind)."""
+    both = tracks["left"].present & tracks["right"].present
+    if int(both.sum()) < _MIRROR_FRAMES:
+        return False
+    x = {side: tracks[side].seen2d[both].mean(1)[:, 0] for side in SIDES}
+    return bool((x["right"] > x["left"]).mean() >= _MIRROR_SHARE)
+
+
+def see(
+    footage: Footage,
+    settings: Settings,
+    *,
+    on_progress: OnProgress | None = None,
+    cancelled: Cancelled | None = None,
+    on_frame: Callable[[Frame, list[tuple[int, Observation]]], None] | None = None,
+) -> Take:
+    """See a whole clip. Frames seen before a cancellation are thrown away; `Seer` and `Records` keep them."""
+    camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
+    seer = Seer(camera, settings)
+    records = Records()
+    for frame in footage.frames(settings.start, settings.end):
+        if cancelled is not None and cancelled():
+            raise CancelledError("Seeing was stopped; nothing was kept.")
+        seen = seer.step(frame.image, time=frame.time)
+        records.append(frame.index, frame.time, seen)
+        if on_frame is not None:
+            on_frame(frame, seen)
+        if on_progress is not None:
+            on_progress(Progress("seeing", len(records), footage.frame_count))
+    take = take_from(joined([records.arrays()]), footage, camera, settings, runtime=seer.runtime)
+    if not (take.left.present.any() or take.right.present.any()):
+        raise NothingFoundError(
+            f"No hand was found in {footage.source}; check the footage, or the region if one is set."
+        )
+    return take

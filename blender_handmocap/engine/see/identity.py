@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which track is the left hand and which the right.
+
+Online (`SideAssigner`) evidence is gathered as pictures come. Offline (`decide_sides`) the whole
+clip is decided again: tracks are cut wherever they might have changed hands, and the pieces are
+given to the left hand, the right hand or nobody so that the clip as a whole is most plausible.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hand.names import SIDES, Side
+from ..settings import Hands
+from .crops import Array
+from .observation import Observation
+
+IntArray = NDArray[np.int64]
+
+NOBODY: Final = -1
+_LOGIT_LIMIT: Final = 3.0
+
+# Online
+_EVIDENCE_LIMIT: Final = 30.0
+_SWAP_MARGIN: Final = 12.0
+"""Evidence that two tracks, or a track and its own past, must gather against their sides to change them."""
+_SECOND_HAND: Final = 6.0
+"""Evidence from which a second hand of a side that is taken is somebody else's."""
+
+# Offline
+_EVIDENCE_WEIGHT: Final = 0.5
+_DOUBT: Final = 0.3
+"""Confidence under which a piece is better left out."""
+_LINK_WEIGHT: Final = 2.0
+_LINK_LIMIT: Final = 5.0
+_LONG_GAP: Final = 0.3
+"""Seconds without a picture of the hand after which it may have been exchanged."""
+_CLOSE: Final = 0.5
+"""Distance of two hands, in hand boxes, at which tracks may have been exchanged."""
+_FLIP_SPAN: Final = 9
+"""Pictures that must agree before and after for a change of handedness to be believed."""
+_FLIP_LEAST: Final = 1.0
+_JUMP: Final = 0.8
+"""Hand boxes between two pictures from which a track may have jumped to another hand."""
+_STATES_KEPT: Final = 256
+
+
+def evidence(right: float, confidence: float) -> float:
+    """What one picture says for the right hand (positive) or the left."""
+    clipped = min(max(right, 1e-4), 1 - 1e-4)
+    logit = float(np.log(clipped / (1 - clipped)))
+    return confidence * min(max(logit, -_LOGIT_LIMIT), _LOGIT_LIMIT)
+
+
+@dataclass
+class SideAssigner:
+    """Sides as pictures come: a track keeps its side until much speaks against it."""
+
+    hands: Hands = "auto"
+    scores: dict[int, float] = field(default_factory=dict)
+    """evidence of each track, positive for right"""
+    sides: dict[int, Side] = field(default_factory=dict)
+
+    def assign(self, seen: Sequence[tuple[int, Observation]]) -> dict[Side, Observation]:
+        """At most one observation a side from (track, observation) pairs of one picture."""
+        for track, one in seen:
+            score = self.scores.get(track, 0.0) + evidence(one.right, one.confidence)
+            self.scores[track] = min(max(score, -_EVIDENCE_LIMIT), _EVIDENCE_LIMIT)
+        by_track = dict(seen)
+        self._change_minds(by_track)
+        self._welcome(by_track)
+        return {self.sides[track]: by_track[track] for track in by_track if track in self.sides and self._wanted(track)}
+
+    def _wanted(self, track: int) -> bool:
+        return self.hands in ("auto", "both") or self.sides[track] == self.hands
+
+    def _change_minds(self, present: dict[int, Observation]) -> None:
+        known = [track for track in present if track in self.sides]
+        if len(known) == 2:
+            first, second = known
+            against = sum(-self.scores[track] * _sign(self.sides[track]) for track in known)
+            if against > 2 * _SWAP_MARGIN:
+                self.sides[first], self.sides[second] = self.sides[second], self.sides[first]
+        elif len(known) == 1 and -self.scores[known[0]] * _sign(self.sides[known[0]]) > _SWAP_MARGIN:
+            self.sides[known[0]] = _side_of(self.scores[known[0]])
+
+    def _welcome(self, present: dict[int, Observation]) -> None:
+        taken = {self.sides[track] for track in present if track in self.sides}
+        fresh = [track for track in present if track not in self.sides]
+        for track in sorted(fresh, key=lambda one: (-abs(self.scores[one]), one)):
+            side = _side_of(self.scores[track])
+            if side in taken:
+                if abs(self.scores[track]) > _SECOND_HAND:
+                    continue
+                side = _other(side)
+            if side not in taken:
+                # A track that was seen earlier on this side has ended or been exchanged.
+                self.sides = {one: kept for one, kept in self.sides.items() if one in present or kept != side}
+                self.sides[track] = side
+                taken.add(side)
+
+
+def _sign(side: Side) -> float:
+    return 1.0 if side == "right" else -1.0
+
+
+def _side_of(score: float) -> Side:
+    return "right" if score >= 0 else "left"
+
+
+def _other(side: Side) -> Side:
+    return "left" if side == "right" else "right"
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Everything tracks saw in a clip, a row a hand and picture; D rows, ordered by picture."""
+
+    frame: IntArray
+    """(D,) index of the picture"""
+    time: Array
+    """(D,) seconds"""
+    track: IntArray
+    """(D,)"""
+    right: Array
+    """(D,) 0..1"""
+    confidence: Array
+    """(D,) 0..1"""
+    points: Array
+    """(D, 21, 2) pixels"""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch of one track on one hand."""
+
+    rows: IntArray
+    first: int
+    last: int
+    """picture indices"""
+    start_time: float
+    end_time: float
+    start: Array
+    end: Array
+    """(2,) centres"""
+    size: float
+    score: float
+    """evidence for right"""
+    worth: float
+    """what it costs to leave it out; negative when it is better left out"""
+
+
+def decide_sides(seen: Sightings, hands: Hands = "auto", *, ordered: bool = True) -> IntArray:
+    """(D,) index into SIDES of every row, or NOBODY; no side twice in a picture.
+
+    `ordered`: pictures follow one another in time; otherwise each is decided alone.
+    """
+    labels = np.full(len(seen.frame), NOBODY, np.int64)
+    if not len(labels):
+        return labels
+    pieces = _pieces(seen, ordered)
+    allowed = [index for index, side in enumerate(SIDES) if hands in ("auto", "both", side)]
+    for piece, label in zip(pieces, _best_labels(pieces, allowed, ordered), strict=True):
+        labels[piece.rows] = label
+    return labels
+
+
+def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
+    centres = seen.points.mean(1)
+    sizes = np.maximum(np.ptp(seen.points, axis=1).max(1), 1.0)
+    largest = float(np.percentile(sizes, 95))
+    strength = np.array([evidence(r, c) for r, c in zip(seen.right, seen.confidence, strict=True)])
+    close = _close_pictures(seen, centres, sizes)
+    pieces = []
+    for track in np.unique(seen.track):
+        rows = np.flatnonzero(seen.track == track)
+        cuts = _cuts(seen, rows, centres, sizes, close) if ordered else set(range(1, len(rows)))
+        bounds = [0, *sorted(cuts), len(rows)]
+        for begin, end in itertools.pairwise(bounds):
+            part = rows[begin:end]
+            # Other people's hands are usually farther away.
+            near = float(np.sqrt(min(np.median(sizes[part]) / largest, 1.0)))
+            pieces.append(
+                _Piece(
+                    rows=part,
+                    first=int(seen.frame[part[0]]),
+                    last=int(seen.frame[part[-1]]),
+                    start_time=float(seen.time[part[0]]),
+                    end_time=float(seen.time[part[-1]]),
+                    start=centres[part[0]],
+                    end=centres[part[-1]],
+                    size=float(np.median(sizes[part])),
+                    score=float(strength[part].sum()) * _EVIDENCE_WEIGHT,
+                    worth=float((seen.confidence[part] - _DOUBT).sum()) * near,
+                )
+            )
+    return sorted(pieces, key=lambda piece: (piece.first, piece.last))
+
+
+def _cuts(seen: Sightings, rows: IntArray, centres: Array, sizes: Array, close: NDArray[np.bool_]) -> set[int]:
+    """Where a track's rows may change from one hand to another: positions before which to cut."""
+    gaps = np.diff(seen.time[rows])
+    jumps = np.linalg.norm(np.diff(centres[rows], axis=0), axis=1) / sizes[rows][1:]
+    cuts = {int(i) + 1 for i in np.flatnonzero((gaps > _LONG_GAP) | (jumps > _JUMP))}
+    near = close[rows]
+    # One cut where hands come close and one where they part.
+    cuts |= {int(i) + 1 for i in np.flatnonzero(near[1:] != near[:-1])}
+    logits = np.clip(np.log(np.clip(seen.right[rows], 1e-4, 1) / np.clip(1 - seen.right[rows], 1e-4, 1)), -3, 3)
+    return cuts | _flips(logits)
+
+
+def _flips(logits: Array) -> set[int]:
+    """Where handedness changes its sign and stays changed."""
+    if len(logits) < 2 * _FLIP_SPAN:
+        return set()
+    sums = np.concatenate([[0.0], np.cumsum(logits)])
+    middles = np.arange(_FLIP_SPAN, len(logits) - _FLIP_SPAN + 1)
+    before = (sums[middles] - sums[middles - _FLIP_SPAN]) / _FLIP_SPAN
+    after = (sums[middles + _FLIP_SPAN] - sums[middles]) / _FLIP_SPAN
+    change = np.where(
+        (before * after < 0) & (np.minimum(abs(before), abs(after)) > _FLIP_LEAST), abs(before - after), 0
+    )
+    cuts: set[int] = set()
+    while change.max() > 0:
+        best = int(change.argmax())
+        cuts.add(int(middles[best]))
+        change[max(0, best - _FLIP_SPAN) : best + _FLIP_SPAN + 1] = 0
+    return cuts
+
+
+def _close_pictures(seen: Sightings, centres: Array, sizes: Array) -> NDArray[np.bool_]:
+    """(D,) rows whose hand is close to another one in the same picture."""
+    close = np.zeros(len(seen.frame), bool)
+    for shift in range(1, len(close)):
+        same = seen.frame[shift:] == seen.frame[:-shift]
+        if not same.any():
+            break
+        first, second = np.flatnonzero(same), np.flatnonzero(same) + shift
+        near = np.linalg.norm(centres[first] - centres[second], axis=1) < _CLOSE * np.minimum(
+            sizes[first], sizes[second]
+        )
+        close[first[near]] = close[second[near]] = True
+    return close
+
+
+def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> list[int]:
+    """Labels of least total cost: evidence against, what is left out, and jumps between a side's pieces.
+
+    The best way up to a piece depends only on the last piece of each side, so this is exact as
+    long as the states fit.
+    """
+    states: dict[tuple[int, ...], tuple[float, _Chain | None]] = {(NOBODY,) * len(SIDES): (0.0, None)}
+    for number, piece in enumerate(pieces):
+        following: dict[tuple[int, ...], tuple[float, _Chain | None]] = {}
+
+        def offer(state: tuple[int, ...], cost: float, chain: _Chain, into: dict = following) -> None:  # type: ignore[type-arg]
+            if state not in into or cost < into[state][0]:
+                into[state] = (cost, chain)
+
+        for last, (cost, chain) in states.items():
+            offer(last, cost + piece.worth, _Chain(NOBODY, chain))
+            for label in allowed:
+                before = None if last[label] == NOBODY else pieces[last[label]]
+                if before is not None and before.last >= piece.first:
+                    continue
+                against = max(0.0, -piece.score * _sign(SIDES[label]))
+                link = 0.0 if before is None or not ordered else _link_cost(before, piece)
+                state = (*last[:label], number, *last[label + 1 :])
+                offer(state, cost + against + link, _Chain(label, chain))
+        best = sorted(following.items(), key=lambda entry: entry[1][0])[:_STATES_KEPT]
+        states = dict(best)
+    chain = min(states.values(), key=lambda entry: entry[0])[1]
+    labels = []
+    while chain is not None:
+        labels.append(chain.label)
+        chain = chain.before
+    return labels[::-1]
+
+
+@dataclass(frozen=True)
+class _Chain:
+    label: int
+    before: _Chain | None
+
+
+def _link_cost(before: _Piece, piece: _Piece) -> float:
+    """How odd it is that one hand was last there and is now here."""
+    gap = max(piece.start_time - before.end_time, 0.0)
+    size = max(before.size, piece.size)
+    distance = float(np.linalg.norm(piece.start - before.end)) / size / (1.0 + 4.0 * gap)
+    growth = abs(float(np.log(piece.size / before.size))) / (1.0 + gap)
+    return _LINK_WEIGHT * min(distance + growth, _LINK_LIMIT)

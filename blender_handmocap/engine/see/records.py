@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was seen of a clip so far, as plain arrays: appended picture by picture, kept in chunks on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .observation import Observation
+
+Arrays = dict[str, NDArray[Any]]
+
+_OBSERVED: Final = tuple(f.name for f in fields(Observation))
+_SHAPES: Final[dict[str, tuple[int, ...]]] = {
+    "points2d": (21, 2),
+    "sigma2d": (21,),
+    "points3d": (21, 3),
+    "sigma3d": (21,),
+    "visibility": (21,),
+    "crop": (5,),
+}
+
+
+@dataclass
+class Records:
+    """A growing list of pictures and of the hands seen in them; at most 0.6 kB a hand and picture."""
+
+    frame: list[int] = field(default_factory=list)
+    time: list[float] = field(default_factory=list)
+    count: list[int] = field(default_factory=list)
+    """hands in each picture"""
+    track: list[int] = field(default_factory=list)
+    seen: list[Observation] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def append(self, frame: int, time: float, seen: Sequence[tuple[int, Observation]]) -> None:
+        """Add a picture and its (track, observation) pairs."""
+        self.frame.append(frame)
+        self.time.append(time)
+        self.count.append(len(seen))
+        for track, observation in seen:
+            self.track.append(track)
+            self.seen.append(observation)
+
+    def arrays(self) -> Arrays:
+        """Arrays that can be concatenated key by key with those of the pictures that follow."""
+        arrays: Arrays = {
+            "frame": np.array(self.frame, np.int64),
+            "time": np.array(self.time, np.float64),
+            "count": np.array(self.count, np.int64),
+            "track": np.array(self.track, np.int64),
+        }
+        for name in _OBSERVED:
+            values = [getattr(one, name) for one in self.seen]
+            arrays[name] = np.array(values, np.float32).reshape(len(values), *_SHAPES.get(name, ()))
+        return arrays
+
+
+def joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> Arrays:
+    """Several records' arrays as one."""
+    every = list(parts) or [Records().arrays()]
+    return {key: np.concatenate([part[key] for part in every]) for key in every[0]}

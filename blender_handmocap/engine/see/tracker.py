@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hands followed from picture to picture.
+
+A known hand is looked for where it will be; palms are searched only when a hand is missing. Which
+side a track is, is left to `identity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from .crops import Array, Image, crop_of_hand, difference
+from .landmarks import HandNetwork, SeenHand
+from .palms import Palm, PalmDetector
+from .search import Area, SearchPlan
+
+PRESENT: Final = 0.5
+"""Presence from which a crop holds a hand."""
+
+_SETTLED: Final = (0.04, 0.07, 0.09)
+"""Shift, log size and angle up to which the old crop still fits: a crop that follows every tremble
+feeds the tremble back."""
+_MOVED: Final = (0.15, 0.25, 0.45)
+"""Shift, log size and angle from which the network looks again: it saw the hand badly cut."""
+_REFINEMENTS: Final = 2
+"""Looks after a palm was found: the crop from a palm is rough."""
+_FOLLOWED: Final = 0.8
+"""Share of the velocity that is trusted for the next picture."""
+_FARTHEST: Final = 0.5
+"""A prediction moves a crop at most by this share of its side."""
+_VELOCITY_MEMORY: Final = 0.5
+_SAME_HAND: Final = 0.25
+"""Mean distance of corresponding points, in shares of the hand's box, under which two tracks are on one hand."""
+_SAME_PALM: Final = 0.35
+"""Distance of palm centres, in shares of the crop's side, under which a new palm is a tracked one."""
+_REMEMBERED_SECONDS: Final = 1.5
+"""For so long a lost hand may come back as the same track."""
+_RETURN_REACH: Final = 1.5
+"""Crop sides within which a returning hand is taken for the lost one."""
+_CERTAIN_PALM: Final = 0.5
+_DOUBTFUL_PRESENCE: Final = 0.8
+"""Presence that a hand from a doubtful palm needs."""
+_PALM_POINTS: Final = (0, 5, 9, 13, 17)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One hand being followed, as of the last picture."""
+
+    id: int
+    crop: Array
+    """(5,) where it was seen last"""
+    points: Array
+    """(21, 2) pixels"""
+    velocity: Array
+    """(2,) pixels a second"""
+    right: float
+    """running mean of the network's handedness"""
+    time: float
+    """seconds, when it was seen last"""
+    lost: bool = False
+
+    def predicted(self, time: float) -> Array:
+        """(5,) the crop moved to where the hand should be."""
+        step = self.velocity * ((time - self.time) * _FOLLOWED)
+        length, longest = float(np.linalg.norm(step)), _FARTHEST * float(self.crop[2])
+        crop = self.crop.copy()
+        crop[:2] += step * min(1.0, longest / max(length, 1e-9))
+        return crop
+
+
+@dataclass(frozen=True)
+class TrackedHand:
+    """What one track saw in one picture."""
+
+    track: int
+    seen: SeenHand
+    motion: float
+    """distance from the predicted place, in shares of the hand's box"""
+
+
+@dataclass
+class Tracker:
+    """The tracks of a clip; `step` takes its pictures in order."""
+
+    palms: PalmDetector
+    hands: HandNetwork
+    plan: SearchPlan
+    area: Area = field(default_factory=Area)
+    tracks: list[Track] = field(default_factory=list)
+    next_id: int = 0
+
+    def step(self, image: Image, time: float) -> list[TrackedHand]:
+        """The hands of the next picture (H, W, 3), at `time` seconds."""
+        following = [track for track in self.tracks if not track.lost]
+        seen = self._follow(image, following, time)
+        found = [(track, hand) for track, hand in zip(following, seen, strict=True) if hand is not None]
+        kept = _without_duplicates(found)
+        self._update(following, kept, time)
+        result = [_tracked(track, hand, time) for track, hand in kept]
+        lost = [track for track in self.tracks if track.lost]
+        for search in self.plan.searches(image, len(kept), [track.predicted(time) for track in lost]):
+            palms = self.palms.detect(image, threshold=search.threshold, part=search.part)
+            for hand in self._new_hands(image, palms, [one.seen for one in result]):
+                if len(result) < self.plan.most_hands:
+                    result.append(self._adopt(hand, time))
+            if len(result) >= self.plan.expected_hands:
+                break
+        self.plan.learn(len(result))
+        return result
+
+    def _follow(self, image: Image, tracks: list[Track], time: float) -> list[SeenHand | None]:
+        seen = self.hands.look(image, [track.predicted(time) for track in tracks])
+        # A hand that changed its mind about where to go is looked for where it was, too.
+        again = [i for i, hand in enumerate(seen) if hand.presence < PRESENT and _has_moved(tracks[i], time)]
+        for i, hand in zip(again, self.hands.look(image, [tracks[i].crop for i in again]), strict=True):
+            seen[i] = hand
+        badly = [i for i, hand in enumerate(seen) if hand.presence >= PRESENT and _exceeds(hand, _MOVED)]
+        for i, hand in zip(badly, self.hands.look(image, [seen[i].next_crop for i in badly]), strict=True):
+            seen[i] = hand if hand.presence >= PRESENT else seen[i]
+        return [hand if self._is_hand(hand, PRESENT) else None for hand in seen]
+
+    def _is_hand(self, hand: SeenHand, least: float) -> bool:
+        return hand.presence >= least and self.area.holds(hand.screen[list(_PALM_POINTS), :2].mean(0))
+
+    def _new_hands(self, image: Image, palms: Iterable[Palm], known: list[SeenHand]) -> list[SeenHand]:
+        fresh: list[SeenHand] = []
+        for palm in palms:
+            if any(_covers(hand, palm) for hand in [*known, *fresh]):
+                continue
+            hand = self.hands.look(image, [palm.crop])[0]
+            for _ in range(_REFINEMENTS):
+                if hand.presence < PRESENT / 2:
+                    break
+                hand = self.hands.look(image, [hand.next_crop])[0]
+            least = PRESENT if palm.score >= _CERTAIN_PALM else _DOUBTFUL_PRESENCE
+            if self._is_hand(hand, least) and not any(are_same_hand(hand, other) for other in [*known, *fresh]):
+                fresh.append(hand)
+        return fresh
+
+    def _update(self, following: list[Track], kept: list[tuple[Track, SeenHand]], time: float) -> None:
+        seen = {track.id: hand for track, hand in kept}
+        updated = []
+        for track in self.tracks:
+            if track.id in seen:
+                updated.append(_moved_on(track, seen[track.id], time))
+            elif time - track.time <= _REMEMBERED_SECONDS:
+                updated.append(replace(track, lost=True))
+        self.tracks = updated
+
+    def _adopt(self, hand: SeenHand, time: float) -> TrackedHand:
+        """A new track, or the lost one that this hand is."""
+        candidates = [track for track in self.tracks if track.lost and _may_return(track, hand, time)]
+        if candidates:
+            old = min(candidates, key=lambda track: difference(track.predicted(time), hand.crop)[0])
+            track = _moved_on(replace(old, lost=False, velocity=np.zeros(2), time=time), hand, time)
+            self.tracks = [track if one.id == old.id else one for one in self.tracks]
+        else:
+            track = Track(self.next_id, hand.next_crop, hand.screen[:, :2], np.zeros(2), hand.right, time)
+            self.next_id += 1
+            self.tracks = [*self.tracks, track]
+        return TrackedHand(track=track.id, seen=hand, motion=0.0)
+
+
+def are_same_hand(first: SeenHand, second: SeenHand) -> bool:
+    """Whether two observations are of one hand: every point of one lies on the same point of the other."""
+    distance = np.linalg.norm(first.screen[:, :2] - second.screen[:, :2], axis=1).mean()
+    return bool(distance < _SAME_HAND * min(_extent(first.screen), _extent(second.screen)))
+
+
+def _without_duplicates(found: list[tuple[Track, SeenHand]]) -> list[tuple[Track, SeenHand]]:
+    """Of two tracks on one hand the one stays whose side the hand has, then the one it is nearer to."""
+    kept: list[tuple[Track, SeenHand]] = []
+    for track, hand in sorted(found, key=lambda pair: _mismatch(*pair)):
+        if not any(are_same_hand(hand, other) for _, other in kept):
+            kept.append((track, hand))
+    return sorted(kept, key=lambda pair: pair[0].id)
+
+
+def _mismatch(track: Track, hand: SeenHand) -> float:
+    jump = np.linalg.norm(hand.screen[:, :2] - track.points, axis=1).mean() / _extent(hand.screen)
+    return abs(track.right - hand.right) + float(jump) + (1.0 - hand.presence)
+
+
+def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
+    passed = time - track.time
+    points = hand.screen[:, :2]
+    velocity = track.velocity
+    if passed > 0:
+        measured = (points - track.points)[list(_PALM_POINTS)].mean(0) / passed
+        velocity = velocity + (measured - velocity) * _VELOCITY_MEMORY
+    new_crop = hand.next_crop
+    settled = all(value <= limit for value, limit in zip(difference(hand.crop, new_crop), _SETTLED, strict=True))
+    return Track(
+        id=track.id,
+        crop=hand.crop if settled else new_crop,
+        points=points,
+        velocity=velocity,
+        right=0.9 * track.right + 0.1 * hand.right,
+        time=time,
+    )
+
+
+def _tracked(track: Track, hand: SeenHand, time: float) -> TrackedHand:
+    step = track.velocity * ((time - track.time) * _FOLLOWED)
+    missed = np.linalg.norm((hand.screen[:, :2] - track.points)[list(_PALM_POINTS)].mean(0) - step)
+    return TrackedHand(track=track.id, seen=hand, motion=float(missed) / _extent(hand.screen))
+
+
+def _has_moved(track: Track, time: float) -> bool:
+    return difference(track.predicted(time), track.crop)[0] > _SETTLED[0]
+
+
+def _exceeds(hand: SeenHand, limits: tuple[float, float, float]) -> bool:
+    return any(
+        value > limit for value, limit in zip(difference(hand.crop, crop_of_hand(hand.screen)), limits, strict=True)
+    )
+
+
+def _covers(hand: SeenHand, palm: Palm) -> bool:
+    """Whether a palm is that of a known hand."""
+    centre = hand.screen[list(_PALM_POINTS), :2].mean(0)
+    middle = palm.keypoints[[0, 1, 2, 3, 4]].mean(0)
+    return bool(np.linalg.norm(centre - middle) < _SAME_PALM * hand.crop[2] / 2)
+
+
+def _may_return(track: Track, hand: SeenHand, time: float) -> bool:
+    near = difference(track.predicted(time), hand.crop)
+    sides_agree = abs(track.right - hand.right) < 0.6
+    return near[0] < _RETURN_REACH and near[1] < np.log(2.0) and sides_agree
+
+
+def _extent(points: Array) -> float:
+    return max(float(np.ptp(points[:, :2], axis=0).max()), 1.0)
