@@ -10,14 +10,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .shading import MATERIAL_FIELDS, SIDE, TEXTURE
-
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 Texture = tuple[NDArray[np.uint8], ...]
-"""Levels (s, s, 6) uint8, each half the size of the one before; shading.py says what the channels are."""
+"""Levels (s, s, 6) uint8, each half the size of the one before: square roots of red, green and
+blue; a factor on roughness (128 = 1); the slope of the height along u and along v, 128 = level."""
 
-TEXTURE_SLOTS: Final = 8
+TEXTURE, SKIN, ROUGHNESS, REFLECTANCE, BUMP, RED, GREEN, BLUE, TRANSLUCENCY, SIDE = range(10)
+"""Columns of the material table (M, 10) float32."""
+SLOPE_STEPS: Final = 127.0 / 0.25
+"""Texture steps a metre of height a unit of the atlas."""
+TEXTURE_SLOTS: Final = 14
 """The shading kernel is compiled for this many textures."""
 _SAMPLED_FACES: Final = 97
 
@@ -80,7 +83,7 @@ def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
     starts = np.cumsum([0, *(len(body.points) for body in bodies)])
     levels: list[NDArray[np.uint8]] = []
     slots: dict[int, int] = {}
-    rows = np.zeros((len(bodies), MATERIAL_FIELDS), np.float32)
+    rows = np.zeros((len(bodies), SIDE + 1), np.float32)
     for row, body in zip(rows, bodies, strict=True):
         material = body.material
         level = _level(body, focal)
@@ -128,5 +131,3 @@ def _level(body: Body, focal: float) -> NDArray[np.uint8]:
     step = int(np.clip(np.floor(np.log2(max(ratio, 1e-3)) + 0.35), 0, len(texture) - 1))
     return texture[step]
 
-
-assert TEXTURE == 0  # the first column of `assemble`'s rows

@@ -15,7 +15,7 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.model import RestHand
 from blender_handmocap.engine.hand.names import KEYPOINT_COUNT, Side
 
-from . import lens, raster, scenery, shading, skin, things
+from . import lens, raster, scenery, shading, skin, things, wear
 from .bodies import Assembly, Body, assemble
 from .scene import AMBIENT_DIRECTIONS, HandPose, Scene
 from .surface import hand_model, render_hand
@@ -175,10 +175,10 @@ def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand
             )
         )
     skins = tuple(bodies)
-    for wear in look.wear:
-        bodies.extend(things.worn(wear, hands[wear.hand], rests[wear.hand], skins[wear.hand]))
+    for item in look.wear:
+        bodies.extend(wear.worn(item, hands[item.hand], rests[item.hand], skins[item.hand]))
     for thing in look.things:
-        bodies.extend(things.body(thing, hands, rests))
+        bodies.extend(things.body(thing, hands))
     return assemble(bodies, float(scene.K[0, 0]))
 
 

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Light on surfaces: what each pixel shows of the face it sees, and the exact maps. Compiled by numba.
 
-Colours are linear RGB. Textures are uint8 (s, s, 6): square roots of red, green, blue; a factor
-on roughness (128 = 1); and the slope of the height along u and v, 128 = level, 127 steps a metre of
-height over a quarter of the atlas.
+Colours are linear RGB; bodies.py says what textures and materials hold.
 """
 
 from __future__ import annotations
@@ -14,11 +12,8 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-TEXTURE, SKIN, ROUGHNESS, REFLECTANCE, BUMP, RED, GREEN, BLUE, TRANSLUCENCY, SIDE = range(10)
-MATERIAL_FIELDS: Final = 10
-"""Columns of the material table (M, 10) float32."""
-SLOPE_STEPS: Final = 127.0 / 0.25
-"""Texture steps a metre of height a unit of the atlas."""
+from .bodies import BLUE, BUMP, GREEN, RED, REFLECTANCE, ROUGHNESS, SKIN, SLOPE_STEPS, TEXTURE, TRANSLUCENCY
+
 SHADOW_SLACK: Final = np.float32(0.0022)
 """Metres a surface may lie behind what the light sees before it counts as shaded."""
 
@@ -241,7 +236,7 @@ def _surface(
                 seen_b += amount * ambient_colour[k, 2]
         grazing = _ONE - facing
         grazing2 = grazing * grazing
-        fresnel = reflectance + (max(_ONE - roughness, reflectance) - reflectance) * grazing2 * grazing2 * grazing
+        fresnel = reflectance + np.float32(0.4) * (_ONE - roughness) * grazing2 * grazing2 * grazing
         openness = min(sky_g * np.float32(3.0) / plain, _ONE)
         amount = fresnel * openness / total
         shine_r += seen_r * amount

@@ -28,7 +28,7 @@ IntArray = NDArray[np.int32]
 PART_COUNT: Final = FOREARM_PART + 1
 """16 parts named after their joint, and the forearm. Maps hold 1 + the part; 0 is nothing."""
 
-_HAND_BOX: Final = (0.005, 0.005, 0.995, 0.795)
+HAND_BOX: Final = (0.005, 0.005, 0.995, 0.795)
 _ARM_BOX: Final = (0.005, 0.805, 0.995, 0.995)
 _MARGIN: Final = 0.01
 
@@ -178,22 +178,24 @@ def _packed(uv: Array, quad_uv: IntArray, quads: IntArray, forearm: Array) -> Ar
     on_arm = np.zeros(len(uv))
     on_arm[quad_uv.ravel()] = forearm[quads.ravel()]
     labels = np.unique(island[used])
-    hand = max(labels, key=lambda label: int((island[used] == label).sum() - 2 * on_arm[used][island[used] == label].sum()))
+    bare = 1.0 - 2.0 * on_arm[used]
+    hand = max(labels, key=lambda label: float(bare[island[used] == label].sum()))
     flipped = uv * [1.0, -1.0]
-    packed[island == hand] = _fitted(flipped[island == hand], _HAND_BOX)
+    packed[island == hand] = _fitted(flipped[island == hand], HAND_BOX)
     rest = [label for label in labels if label != hand]
     width = (_ARM_BOX[2] - _ARM_BOX[0]) / max(len(rest), 1)
     for i, label in enumerate(rest):
         left = _ARM_BOX[0] + i * width
         box = (left, _ARM_BOX[1], left + width - _MARGIN, _ARM_BOX[3])
-        packed[island == label] = _fitted(flipped[island == label], box)
+        packed[island == label] = _fitted(flipped[island == label], box, stretch=3.0)
     return packed
 
 
-def _fitted(places: Array, box: tuple[float, float, float, float]) -> Array:
+def _fitted(places: Array, box: tuple[float, float, float, float], stretch: float = 1.0) -> Array:
+    """Places scaled into the box; one way may be scaled up to `stretch` times more than the other."""
     low, span = places.min(0), np.ptp(places, axis=0)
-    scale = min((box[2] - box[0]) / span[0], (box[3] - box[1]) / span[1])
-    return (places - low) * scale + [box[0], box[1]]
+    scale = np.array([box[2] - box[0], box[3] - box[1]]) / span
+    return (places - low) * np.minimum(scale, scale.min() * stretch) + [box[0], box[1]]
 
 
 def _islands(quad_uv: IntArray, count: int) -> IntArray:
