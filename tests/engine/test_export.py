@@ -152,7 +152,9 @@ def test_csv_has_a_row_for_every_present_hand(take: Take, tmp_path: Path) -> Non
     rows = list(csv.DictReader((tmp_path / "t.csv").open()))
     assert len(rows) == 2 * FRAMES - 2
     row = next(r for r in rows if r["side"] == "right" and r["frame"] == "4")
-    assert float(row["middle4_z_m"]) == pytest.approx(take.right.points[4, KEYPOINT_NAMES.index("middle4"), 2], rel=1e-5)
+    assert float(row["middle4_z_m"]) == pytest.approx(
+        take.right.points[4, KEYPOINT_NAMES.index("middle4"), 2], rel=1e-5
+    )
 
 
 def test_what_cannot_be_written_is_said(take: Take, tmp_path: Path) -> None:

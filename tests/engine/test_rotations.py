@@ -45,7 +45,9 @@ def test_multiply_is_second_then_first() -> None:
     expected = rotations.matrix_from_quaternion(a) @ rotations.matrix_from_quaternion(b)
     np.testing.assert_allclose(product, expected, atol=1e-12)
     point = RNG.normal(size=(20, 3))
-    np.testing.assert_allclose(rotations.rotate(a, point), np.einsum("nij,nj->ni", rotations.matrix_from_quaternion(a), point))
+    np.testing.assert_allclose(
+        rotations.rotate(a, point), np.einsum("nij,nj->ni", rotations.matrix_from_quaternion(a), point)
+    )
 
 
 def test_continuous_removes_every_sign_jump_and_no_rotation() -> None:

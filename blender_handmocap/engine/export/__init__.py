@@ -18,7 +18,9 @@ from .table import write_csv
 FORMATS: Final = ("bvh", "npz", "json", "csv")
 
 
-def export_take(take: Take, path: Path, *, format: str, models: dict[Side, HandModel], sides: Sequence[Side] = SIDES) -> None:
+def export_take(
+    take: Take, path: Path, *, format: str, models: dict[Side, HandModel], sides: Sequence[Side] = SIDES
+) -> None:
     """Write `take` as one of FORMATS; a failing disk is told in one sentence."""
     try:
         if format == "bvh":
@@ -32,4 +34,5 @@ def export_take(take: Take, path: Path, *, format: str, models: dict[Side, HandM
         else:
             raise BadInputError(f"HandMocap cannot write {format!r} files; choose one of {', '.join(FORMATS)}.")
     except OSError as error:
-        raise BadInputError(f"{path} could not be written ({error.strerror or error}); choose another folder.") from error
+        reason = error.strerror or error
+        raise BadInputError(f"{path} could not be written ({reason}); choose another folder.") from error

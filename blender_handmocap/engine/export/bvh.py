@@ -27,7 +27,7 @@ def write_bvh(take: Take, path: Path, *, models: dict[Side, HandModel], sides: S
     """Write the hands that appear in the take; both stand under one root at the camera."""
     present = [side for side in sides if take.track(side).present.any()]
     if not present:
-        raise BadInputError("The take holds no hand of the chosen side, so there is no BVH to write; choose another side.")
+        raise BadInputError("The take holds no hand of the chosen side, so there is nothing to write; choose another.")
     lines = ["HIERARCHY", "ROOT camera", "{", "\tOFFSET 0 0 0", "\tCHANNELS 3 Xposition Yposition Zposition"]
     columns: list[NDArray[np.float64]] = [np.zeros((len(take), 3))]
     for side in present:
@@ -100,5 +100,3 @@ def _zxy(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     a = np.arctan2(-matrix[..., 0, 1], matrix[..., 1, 1])
     c = np.arctan2(-matrix[..., 2, 0], matrix[..., 2, 2])
     return np.unwrap(np.stack([a, b, c], axis=-1), axis=0)
-
-

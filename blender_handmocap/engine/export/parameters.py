@@ -52,7 +52,7 @@ def mano_parameters(take: Take, models: dict[Side, HandModel]) -> dict[str, np.n
 
 def write_npz(take: Take, path: Path, *, models: dict[Side, HandModel]) -> None:
     """All parameters as a compressed .npz without pickles."""
-    np.savez_compressed(path, **mano_parameters(take, models))  # type: ignore[arg-type]
+    np.savez_compressed(path, **mano_parameters(take, models))
 
 
 def write_json(take: Take, path: Path, *, models: dict[Side, HandModel]) -> None:
@@ -63,5 +63,7 @@ def write_json(take: Take, path: Path, *, models: dict[Side, HandModel]) -> None
 
 def _plain(value: np.ndarray[Any, Any]) -> Any:
     if value.dtype.kind == "f":
-        return np.where(np.isfinite(value), value.astype(object), None).tolist()
+        whole = value.astype(object)
+        whole[~np.isfinite(value)] = None
+        return whole.tolist()
     return value.tolist()

@@ -84,6 +84,16 @@ class LiveFitter:
         self._energy = Energy(chain, self._settings)
         self._tracks: dict[Side, _Track] = {side: _Track() for side in SIDES}
 
+    @property
+    def size(self) -> float:
+        """Palm length of the fitted hand, metres."""
+        return self._models["right"].palm_length * self._rest["right"].scale
+
+    def points(self, side: Side, rotation: ArrayLike, translation: ArrayLike) -> Array:
+        """Keypoints (21, 3) of this hand in a pose (16, 4), (3,): what a polish needs after it changed one."""
+        pose = np.asarray(rotation)[None], np.asarray(translation)[None]
+        return self._models[side].pose(*pose, self._rest[side]).keypoints[0]
+
     def reset(self) -> None:
         """Forget both hands."""
         for track in self._tracks.values():

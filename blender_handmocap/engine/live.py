@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Live capture: a camera (or a movie at its own pace) to poses as they come, recorded when asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import Camera, choose_camera
+from .errors import BadInputError
+from .fit.live import LiveFitter, LivePose
+from .footage import Footage, open_footage
+from .footage_stream import Frame, read_latest
+from .hand.names import SIDES, Side
+from .overlay import draw_points
+from .polish.live import LivePolish
+from .progress import Cancelled
+from .see.clip import Seer
+from .see.observation import Observation
+from .settings import Settings
+from .take import HandTrack, State, Take, save_take
+from .version import VERSION
+
+
+@dataclass(frozen=True)
+class LiveHand:
+    """One hand of one live frame, in a take's conventions, polished."""
+
+    rotation: NDArray[np.float64]
+    """(16, 4)"""
+    translation: NDArray[np.float64]
+    """(3,)"""
+    points: NDArray[np.float64]
+    """(21, 3)"""
+    confidence: float
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """What one picture gave."""
+
+    index: int
+    time: float
+    """seconds since the start"""
+    latency: float
+    """seconds from the picture's arrival to this result"""
+    dropped: int
+    """pictures skipped so far because work was still going on"""
+    hands: Mapping[Side, LiveHand]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers; see docs/worker.md."""
+        hands: dict[str, Any] = {
+            side: {
+                "rotation": np.round(hand.rotation, 6).tolist(),
+                "translation": np.round(hand.translation, 6).tolist(),
+                "confidence": round(hand.confidence, 4),
+            }
+            for side, hand in self.hands.items()
+        }
+        return {
+            "frame": self.index,
+            "time": round(self.time, 4),
+            "latency": round(self.latency, 4),
+            "dropped": self.dropped,
+            **hands,
+        }
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """How a live capture went."""
+
+    frames: int
+    dropped: int
+    seconds: float
+    median_latency: float
+    warnings: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """One sentence for people."""
+        rate = self.frames / self.seconds if self.seconds > 0 else 0.0
+        text = (
+            f"{self.frames} frames in {self.seconds:.1f} s ({rate:.1f}/s), {self.dropped} dropped, "
+            f"{self.median_latency * 1e3:.0f} ms from picture to pose."
+        )
+        return " ".join([text, *self.warnings])
+
+
+@dataclass
+class _Recording:
+    """Frames kept for a take."""
+
+    frame: list[int] = field(default_factory=list)
+    time: list[float] = field(default_factory=list)
+    hands: list[Mapping[Side, LiveHand]] = field(default_factory=list)
+    raw: list[Mapping[Side, LivePose]] = field(default_factory=list)
+    seen: list[Mapping[Side, Observation]] = field(default_factory=list)
+
+    def take(self, footage: Footage, camera: Camera, settings: Settings, *, size: float) -> Take:
+        return Take(
+            meta={
+                "source": footage.source,
+                "width": camera.width,
+                "height": camera.height,
+                "rate": [footage.rate.numerator, footage.rate.denominator],
+                "mirrored": footage.mirrored,
+                "definition": "mediapipe",
+                "engine": VERSION,
+                "live": True,
+                "warnings": list(footage.warnings),
+            },
+            frame=np.array(self.frame, np.int32),
+            time=np.array(self.time, np.float64),
+            K=camera.K,
+            dist=camera.dist,
+            left=self._track("left"),
+            right=self._track("right"),
+            betas=np.zeros(10),
+            size=size,
+        )
+
+    def _track(self, side: Side) -> HandTrack:
+        track = HandTrack.absent(len(self.frame))
+        arrays = {name: getattr(track, name).copy() for name in track.__dataclass_fields__}
+        for i, hands in enumerate(self.hands):
+            if side not in hands:
+                continue
+            hand, raw, seen = hands[side], self.raw[i][side], self.seen[i][side]
+            arrays["state"][i] = State.SEEN
+            arrays["confidence"][i] = hand.confidence
+            arrays["rotation"][i], arrays["translation"][i] = hand.rotation, hand.translation
+            arrays["raw_rotation"][i], arrays["raw_translation"][i] = raw.rotation, raw.translation
+            arrays["points"][i] = hand.points
+            arrays["seen2d"][i], arrays["seen2d_sigma"][i] = seen.points2d, seen.sigma2d
+            arrays["seen3d"][i], arrays["seen3d_sigma"][i] = seen.points3d, seen.sigma3d
+            arrays["visibility"][i] = seen.visibility
+        return replace(track, **arrays)
+
+
+class LiveCapture:
+    """See, fit and polish one picture after another."""
+
+    def __init__(self, camera: Camera, settings: Settings) -> None:
+        size = None if settings.palm_mm is None else settings.palm_mm / 1000.0
+        self._seer = Seer(camera, settings)
+        self._fitter = LiveFitter(camera, size=size)
+        self._polish = {side: LivePolish(settings.smoothing) for side in SIDES}
+        self.size = self._fitter.size
+
+    def step(
+        self, image: NDArray[np.uint8], at: float
+    ) -> tuple[dict[Side, LiveHand], dict[Side, LivePose], dict[Side, Observation]]:
+        """Polished hands, raw poses and observations of a picture at `at` seconds."""
+        seen = self._seer.live(image, time=at)
+        raw = self._fitter.step(seen, at)
+        hands = {}
+        for side in SIDES:
+            if side not in raw or raw[side].restarted:
+                self._polish[side].reset()
+            if side in raw:
+                pose = raw[side]
+                rotation, translation = self._polish[side].step(pose.rotation, pose.translation, at)
+                points = self._fitter.points(side, rotation, translation)
+                hands[side] = LiveHand(rotation, translation, points, seen[side].confidence)
+        return hands, raw, {side: seen[side] for side in raw}
+
+
+def live(
+    source: str,
+    settings: Settings,
+    *,
+    out: Path | None = None,
+    seconds: float | None = None,
+    on_frame: Callable[[LiveFrame], None] | None = None,
+    on_preview: Callable[[NDArray[np.uint8], int], None] | None = None,
+    cancelled: Cancelled | None = None,
+) -> LiveReport:
+    """Capture until cancelled, until `seconds` have passed, or until the source ends; `out` records a take."""
+    footage = open_footage(source, mirrored=settings.mirrored)
+    if footage.kind == "still":
+        raise BadInputError(f"{source} is a single picture; capture it instead of playing it live.")
+    camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
+    capture = LiveCapture(camera, replace(settings, mode="live"))
+    recording = _Recording()
+    latencies: list[float] = []
+    began, last_index, dropped, count = time.monotonic(), -1, 0, 0
+    for frame, arrived in _at_its_own_pace(footage):
+        if (cancelled is not None and cancelled()) or (seconds is not None and time.monotonic() - began >= seconds):
+            break
+        dropped += max(0, frame.index - last_index - 1)
+        last_index, count = frame.index, count + 1
+        hands, raw, seen = capture.step(frame.image, frame.time)
+        latencies.append(time.monotonic() - arrived)
+        if on_frame is not None:
+            on_frame(LiveFrame(frame.index, frame.time, latencies[-1], dropped, hands))
+        if on_preview is not None:
+            on_preview(draw_points(frame.image, [hand.points2d for hand in seen.values()]), frame.index)
+        if out is not None:
+            recording.frame.append(frame.index)
+            recording.time.append(frame.time)
+            recording.hands.append(hands)
+            recording.raw.append(raw)
+            recording.seen.append(seen)
+    report = LiveReport(
+        frames=count,
+        dropped=dropped,
+        seconds=time.monotonic() - began,
+        median_latency=float(np.median(latencies)) if latencies else 0.0,
+        warnings=tuple(footage.warnings),
+    )
+    if out is not None and count:
+        save_take(recording.take(footage, camera, settings, size=capture.size), out)
+    return report
+
+
+def _at_its_own_pace(footage: Footage) -> Iterator[tuple[Frame, float]]:
+    """(frame, when it arrived): a camera's as they come; a movie's when its clock says so, late ones dropped."""
+    if footage.kind == "camera":
+        for frame in footage.frames():
+            yield frame, time.monotonic()
+        return
+    began = time.monotonic()
+
+    def due() -> Iterator[Frame]:
+        for frame in footage.frames():
+            time.sleep(max(0.0, began + frame.time - time.monotonic()))
+            yield frame
+
+    for frame in read_latest(due()):
+        yield frame, began + frame.time

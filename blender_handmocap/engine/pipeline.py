@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole road: footage in, a take on disk; and the shorter ones that start from a take."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import Camera, choose_camera
+from .errors import BadInputError, NothingFoundError
+from .fit.clip import solve
+from .footage import Footage, open_footage
+from .hand.free import free_hand
+from .hand.model import HandModel
+from .hand.names import SIDES, Side
+from .models import model_cards
+from .overlay import draw_points, write_overlay
+from .partial import PartialWork
+from .polish import PolishSettings, polish
+from .progress import Cancelled, OnProgress, Progress
+from .see.clip import Seer, take_from
+from .see.records import Records, joined
+from .settings import Settings
+from .take import State, Take, save_take
+from .version import VERSION
+
+OnPreview = Callable[[NDArray[np.uint8], int], None]
+"""(picture (H, W, 3) RGB with the seen points drawn, source frame number)"""
+
+_CHUNK: Final = 64
+"""pictures seen between two writes to the disk"""
+_PREVIEW_QUALITY: Final = 80
+_PREVIEW_SIDE: Final = 480
+"""longer side of a preview picture, pixels"""
+
+
+def hand_models(take: Take) -> dict[Side, HandModel]:
+    """The hands a take was solved with."""
+    named = str(take.meta.get("hand_model", ""))
+    models = {side: free_hand(side) for side in SIDES}
+    if named and not named.startswith(models["right"].id):
+        raise BadInputError(
+            f"The take was solved with the hand model {named.split('+')[0]!r}, which is not at hand; "
+            "resolve it again, or choose your MANO files."
+        )
+    return models
+
+
+def settings_as_dict(settings: Settings) -> dict[str, Any]:
+    """JSON-ready settings, as a take's meta holds them."""
+    return asdict(settings)
+
+
+def settings_of(take: Take) -> Settings:
+    """The settings a take was captured with; what a newer or older version wrote besides is left aside."""
+    known = {f.name for f in fields(Settings)}
+    given = {key: value for key, value in take.meta.get("settings", {}).items() if key in known}
+    if given.get("region") is not None:
+        given["region"] = tuple(given["region"])
+    given["ignore"] = tuple(tuple(box) for box in given.get("ignore", ()))
+    given["distortion"] = tuple(given.get("distortion", ()))
+    return Settings(**given)
+
+
+def summary(take: Take) -> str:
+    """One sentence about what a take holds."""
+    parts = []
+    for side in SIDES:
+        seen = int((take.track(side).state == State.SEEN).sum())
+        filled = int((take.track(side).state == State.FILLED).sum())
+        if seen:
+            parts.append(f"{side} hand in {seen}" + (f" (+{filled} filled)" if filled else ""))
+    hands = " and ".join(parts) if parts else "no hand"
+    stopped = ", stopped early" if take.meta.get("cancelled") else ""
+    return f"{len(take)} frames, {hands}{stopped}."
+
+
+def capture(
+    source: str,
+    settings: Settings,
+    *,
+    out: Path,
+    resume: bool = False,
+    on_progress: OnProgress | None = None,
+    on_preview: OnPreview | None = None,
+    cancelled: Cancelled | None = None,
+) -> Take:
+    """Capture footage into the take at `out`.
+
+    What is seen is kept in `<out>.partial/` as it goes. When `cancelled` says so, the take holds the
+    frames until then, `meta["cancelled"]` is set, and the folder stays, so that `resume` can go on.
+    """
+    footage = open_footage(source, mirrored=settings.mirrored, any_size=settings.mode == "stills")
+    if footage.kind == "camera":
+        raise BadInputError(f"{source} is a camera and has no end; use the live command to capture it.")
+    camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
+    seer = Seer(camera, settings)
+    work = PartialWork(partial_folder(out), _request(source, settings), resume=resume)
+    stopped = _see(footage, seer, work, settings, on_progress, on_preview, cancelled)
+    seen = take_from(joined(work.chunks), footage, camera, settings, runtime=seer.runtime)
+    if not (seen.left.present.any() or seen.right.present.any()):
+        if not stopped:
+            work.discard()
+        raise NothingFoundError(
+            f"No hand was found in {source}"
+            + (" before it was stopped." if stopped else "; check the footage, or the region if one is set.")
+        )
+    meta = {**seen.meta, "models": _model_hashes(), **({"cancelled": True} if stopped else {})}
+    # A first request to stop ends the seeing; what was seen is still solved, which is quick.
+    take = solved(replace(seen, meta=meta), settings, on_progress=on_progress)
+    save_take(take, out)
+    if not stopped:
+        work.discard()
+    return take
+
+
+def partial_folder(out: Path) -> Path:
+    """Where the unfinished work of a take lives."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def _request(source: str, settings: Settings) -> dict[str, Any]:
+    """What must be the same for unfinished work to be gone on with."""
+    path = Path(source)
+    files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.glob("*"))
+    fingerprint = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        fingerprint.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    # How a result is solved and polished does not change what is seen.
+    seeing = {k: v for k, v in settings_as_dict(settings).items() if k not in ("smoothing", "calibrate", "threads")}
+    return {
+        "source": str(path.resolve()),
+        "fingerprint": fingerprint.hexdigest(),
+        "engine": VERSION,
+        "settings": seeing,
+        "models": _model_hashes(),
+    }
+
+
+def _model_hashes() -> dict[str, str]:
+    return {name: card.sha256 for name, card in sorted(model_cards().items())}
+
+
+def _see(
+    footage: Footage,
+    seer: Seer,
+    work: PartialWork,
+    settings: Settings,
+    on_progress: OnProgress | None,
+    on_preview: OnPreview | None,
+    cancelled: Cancelled | None,
+) -> bool:
+    """See what has not been seen yet, chunk by chunk; whether it was stopped before the end."""
+    seen = sum(len(chunk["frame"]) for chunk in work.chunks)
+    start = settings.start
+    if work.chunks:
+        seer.restore(work.state)
+        last = [chunk["frame"][-1] for chunk in work.chunks if len(chunk["frame"])]
+        start = str(int(last[-1]) + 1) if last else start
+    records = Records()
+    for frame in _frames_from(footage, start, settings.end, resumed=bool(work.chunks)):
+        if cancelled is not None and cancelled():
+            _keep(work, records, seer)
+            return True
+        hands = seer.step(frame.image, time=frame.time)
+        records.append(frame.index, frame.time, hands)
+        if on_preview is not None:
+            on_preview(draw_points(frame.image, [hand.points2d for _, hand in hands]), frame.index)
+        if on_progress is not None:
+            on_progress(Progress("seeing", seen + len(records), footage.frame_count))
+        if len(records) == _CHUNK:
+            _keep(work, records, seer)
+            seen, records = seen + len(records), Records()
+    _keep(work, records, seer)
+    return False
+
+
+def _frames_from(footage: Footage, start: str, end: str, *, resumed: bool) -> Iterator[Any]:
+    """The frames to see; a resumed clip that was already seen to its end has none left."""
+    try:
+        yield from footage.frames(start, end)
+    except BadInputError:
+        if not resumed:
+            raise
+
+
+def _keep(work: PartialWork, records: Records, seer: Seer) -> None:
+    if len(records):
+        work.append(records.arrays(), seer.state())
+
+
+def write_overlay_of(
+    take: Take,
+    source: str,
+    path: Path,
+    *,
+    on_progress: OnProgress | None = None,
+    cancelled: Cancelled | None = None,
+) -> int:
+    """Write the footage of a take with its hands drawn over; the frames written."""
+    footage = open_footage(source, mirrored=bool(take.meta.get("mirrored")))
+    settings = settings_of(take)
+
+    def frames() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for done, frame in enumerate(footage.frames(settings.start, settings.end), start=1):
+            if cancelled is not None and cancelled():
+                return
+            if on_progress is not None:
+                on_progress(Progress("writing", done, len(take)))
+            yield frame.index, frame.image
+
+    return write_overlay(take, frames(), path, models=hand_models(take), size=(footage.width, footage.height))
+
+
+def camera_of(take: Take) -> Camera:
+    """The (first) camera of a take."""
+    K = take.K if take.K.ndim == 2 else take.K[0]
+    return Camera(K=K, dist=take.dist, width=int(take.meta["width"]), height=int(take.meta["height"]))
+
+
+def solved(
+    take: Take, settings: Settings, *, on_progress: OnProgress | None = None, cancelled: Cancelled | None = None
+) -> Take:
+    """Pose, shape and place from what a take has seen, then polished."""
+    models = {side: free_hand(side) for side in SIDES}
+    meta = {
+        **take.meta,
+        "engine": VERSION,
+        "settings": settings_as_dict(settings),
+        "hand_model": f"{models['right'].id}+{models['right'].sha256}",
+    }
+    posed = solve(replace(take, meta=meta), settings=settings, on_progress=on_progress, cancelled=cancelled)
+    return polish(posed, PolishSettings(strength=settings.smoothing))
+
+
+def resolve(
+    take: Take,
+    settings: Settings,
+    *,
+    parent: Path,
+    on_progress: OnProgress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Take:
+    """A new take solved from what the old one saw and from its corrections; no footage is read."""
+    if not any(np.isfinite(take.track(side).seen2d).any() for side in SIDES):
+        raise BadInputError(
+            f"{parent.name} holds no observations, so it cannot be solved again; capture the clip again."
+        )
+    return solved(_child(take, parent), settings, on_progress=on_progress, cancelled=cancelled)
+
+
+def repolish(take: Take, choices: PolishSettings, *, parent: Path) -> Take:
+    """A new take with the raw result smoothed and its gaps filled anew."""
+    return polish(_child(take, parent), choices)
+
+
+def _child(take: Take, parent: Path) -> Take:
+    return replace(take, meta={**take.meta, "parent": parent.name})
+
+
+class PreviewFile:
+    """A small JPEG that is replaced in one step, not more often than told."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
+        self._seconds = seconds
+        self._last = -np.inf
+
+    def write(self, image: NDArray[np.uint8]) -> bool:
+        """Write an RGB picture if it is time; whether it was."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        scale = min(1.0, _PREVIEW_SIDE / max(image.shape[:2]))
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        ok, data = cv2.imencode(
+            ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _PREVIEW_QUALITY]
+        )
+        if not ok:
+            return False
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_bytes(data.tobytes())
+        temporary.replace(self.path)
+        return True

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: exit codes, one sentence for every bad input, nothing overwritten."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blender_handmocap.engine import cli
+from blender_handmocap.engine.errors import BadInputError
+from blender_handmocap.engine.settings import Settings, box_from_text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = cli.main(arguments)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_settings_come_from_options() -> None:
+    options = cli.build_parser().parse_args(
+        ["capture", "x.mp4", "--hands", "left", "--palm-mm", "88", "--region", "0,0,0.5,1", "--ignore", "0.5,0,1,1"]
+    )
+    settings = cli.settings_from(options)
+    assert settings == Settings(hands="left", palm_mm=88.0, region=(0, 0, 0.5, 1), ignore=((0.5, 0, 1, 1),))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: None, "no file"),
+        (lambda p: p.write_bytes(b""), "empty"),
+        (lambda p: p.write_text("this is no movie"), "could not be read"),
+        (lambda p: p.mkdir(), "picture"),
+    ],
+)
+def test_footage_that_is_none_is_one_sentence_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: object, words: str
+) -> None:
+    source = tmp_path / "clip.mp4"
+    make(source)
+    code, out, err = run("capture", str(source), "--out", str(tmp_path / "t.npz"), capsys=capsys)
+    assert code == 2 and out == ""
+    assert len(err.strip().splitlines()) == 1 and words in err
+    assert "Traceback" not in err and not (tmp_path / "t.npz").exists()
+
+
+def write_movie(path: Path, frames: int = 6, size: tuple[int, int] = (96, 64)) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30.0, size)
+    for k in range(frames):
+        writer.write(np.full((size[1], size[0], 3), 20 * k, np.uint8))
+    writer.release()
+
+
+def test_footage_without_hands_is_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_movie(tmp_path / "empty.avi")
+    code, _, err = run("capture", str(tmp_path / "empty.avi"), "--out", str(tmp_path / "t.npz"), capsys=capsys)
+    assert code == 1 and "No hand was found" in err.splitlines()[-1]
+    assert not (tmp_path / "t.npz.partial").exists()
+
+
+def test_nothing_is_overwritten_without_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_movie(tmp_path / "clip.avi")
+    (tmp_path / "t.npz").write_text("mine")
+    code, _, err = run("capture", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "t.npz"), capsys=capsys)
+    assert code == 2 and "--force" in err
+    assert (tmp_path / "t.npz").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--fov", "300"],
+        ["--focal", "-3"],
+        ["--palm-mm", "900"],
+        ["--smoothing", "-1"],
+        ["--region", "0,0,2,1"],
+        ["--region", "a,b"],
+        ["--distortion", "1,2"],
+        ["--threads", "-2"],
+        ["--start", "x"],
+        ["--start", "5", "--end", "2"],
+    ],
+)
+def test_values_that_cannot_be_meant_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    write_movie(tmp_path / "clip.avi")
+    code, _, err = run(
+        "capture", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "t.npz"), *arguments, capsys=capsys
+    )
+    assert code == 2 and len(err.strip().splitlines()) == 1
+
+
+def test_a_box_is_left_top_right_bottom() -> None:
+    assert box_from_text("0.1,0.2,0.3,0.4") == (0.1, 0.2, 0.3, 0.4)
+    with pytest.raises(BadInputError, match="not inside"):
+        box_from_text("0.5,0,0.4,1")
+
+
+def test_info_tells_libraries_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("info", "--json", capsys=capsys)
+    facts = json.loads(out)
+    assert code == 0 and facts["ready"]
+    assert {"cv2", "numpy", "onnxruntime"} == set(facts["libraries"])
+    assert str(Path.home()) not in out
+
+
+def test_the_report_tests_the_engine_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("info", "--report", capsys=capsys)
+    assert code == 0 and "self-test: hand model and networks answered" in out
+
+
+@pytest.mark.parametrize("module", ["blender_handmocap.engine", "engine"])
+def test_it_runs_as_a_module_under_either_name(module: str) -> None:
+    folder = ROOT if module.startswith("blender") else ROOT / "blender_handmocap"
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.startswith("HandMocap ")
