@@ -49,7 +49,7 @@ def ensure_venv_module() -> None:
     if importlib.util.find_spec("ensurepip") is not None:
         return
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    _install([f"python{version}-venv"], "Python's venv module is missing")
+    install([f"python{version}-venv"], "Python's venv module is missing")
     importlib.invalidate_caches()
     if importlib.util.find_spec("ensurepip") is None:
         raise BuildError(f"Python {version} still has no venv module; install a complete Python {version}.")
@@ -67,7 +67,7 @@ def ensure_blender_libraries(python: Path, environment: Path) -> None:
                 f"Blender's module needs system libraries that are missing: {', '.join(missing)}; "
                 "install the packages that hold them."
             )
-        _install(sorted({DEBIAN_PACKAGES[name] for name in missing}), "Blender's module misses system libraries")
+        install(sorted({DEBIAN_PACKAGES[name] for name in missing}), "Blender's module misses system libraries")
         missing = missing_libraries(python)
     if missing:
         raise BuildError(f"Blender's module still misses {', '.join(missing)}; install the packages that hold them.")
@@ -90,7 +90,8 @@ def not_found(library: Path) -> list[str]:
     return sorted({words[0] for words in lines if words[-2:] == ["not", "found"]})
 
 
-def _install(packages: Sequence[str], reason: str) -> None:
+def install(packages: Sequence[str], reason: str) -> None:
+    """Install Debian packages when root; else one sentence with the command."""
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     written = " ".join(command)
     if shutil.which("apt-get") is None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from . import models, packaging
+from . import models, packaging, real_blender
 from .console import LOGS, ROOT, BuildError, Logged, call_logged, say, shown
 from .environments import ensure, python_of
 
@@ -86,8 +86,10 @@ def test(*, train: bool, everything: bool, arguments: Sequence[str]) -> int:
     ensure(*dict.fromkeys([*(run.environment for run in runs), "engine"]))
     models.ensure_models()
     variables = _variables()
-    if any("tests/extension" in path for run in runs for path in run.paths):
+    if any(path.startswith(("tests/extension", "tests/gui")) for run in runs for path in run.paths):
         variables[PACKAGE_VARIABLE] = str(packaging.for_tests())
+    if any(path.startswith("tests/gui") for run in runs for path in run.paths):
+        variables |= real_blender.ensure_real_blender()
     seconds = 60.0 * (MINUTES_FOR_ALL if everything else MINUTES)
     # A core for each run; on two cores that halves the wait.
     with ThreadPoolExecutor(max(1, min(len(runs), os.cpu_count() or 1))) as pool:
