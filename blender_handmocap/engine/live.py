@@ -153,6 +153,10 @@ class LiveCapture:
         self._fitter = LiveFitter(camera, size=size)
         self._polish = {side: LivePolish(settings.smoothing) for side in SIDES}
         self.size = self._fitter.size
+        # A network's first call is slow; better now than while the camera waits.
+        fresh = self._seer.state()
+        self._seer.live(np.zeros((camera.height, camera.width, 3), np.uint8), time=-1.0)
+        self._seer.restore(fresh)
 
     def step(
         self, image: NDArray[np.uint8], at: float
@@ -226,12 +230,14 @@ def _at_its_own_pace(footage: Footage) -> Iterator[tuple[Frame, float]]:
         for frame in footage.frames():
             yield frame, time.monotonic()
         return
-    began = time.monotonic()
+    began: float | None = None
 
     def due() -> Iterator[Frame]:
+        nonlocal began
         for frame in footage.frames():
+            began = time.monotonic() - frame.time if began is None else began
             time.sleep(max(0.0, began + frame.time - time.monotonic()))
             yield frame
 
     for frame in read_latest(due()):
-        yield frame, began + frame.time
+        yield frame, frame.time + (began or 0.0)

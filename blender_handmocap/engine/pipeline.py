@@ -35,7 +35,7 @@ from .version import VERSION
 OnPreview = Callable[[NDArray[np.uint8], int], None]
 """(picture (H, W, 3) RGB with the seen points drawn, source frame number)"""
 
-_CHUNK: Final = 64
+_CHUNK: Final = 16
 """pictures seen between two writes to the disk"""
 _PREVIEW_QUALITY: Final = 80
 _PREVIEW_SIDE: Final = 480
