@@ -48,6 +48,14 @@ def figures(table: Table, *, judges_2d: bool = True) -> Figures:
     return result
 
 
+def point_figures(table: Table) -> Figures:
+    """Only what is measured on the points of single hands."""
+    result = Figures()
+    if table.hands:
+        _points(result, table)
+    return result
+
+
 def _stack(rows: Sequence[HandRow], of: Callable[[HandRow], Array | None], empty: Array) -> Array:
     values = [of(row) for row in rows]
     return np.stack([empty if value is None else value for value in values])

@@ -57,6 +57,10 @@ def touching_points(left: Array, right: Array, right_triangles: IntArray, *, gap
     Vertices are mm. Found on the true meshes once, they name the same skin on any predicted mesh of the same topology.
     """
     near = np.flatnonzero(((left >= right.min(0) - gap_mm) & (left <= right.max(0) + gap_mm)).all(-1))
+    # No point of a triangle is farther from its nearest corner than its longest side.
+    corner = right[right_triangles]
+    longest = np.linalg.norm(corner - np.roll(corner, 1, axis=1), axis=-1).max()
+    near = near[surface.nearest_vertex(left[near], right) <= gap_mm + longest]
     distance, face, weight = surface.nearest_on_surface(left[near], right, right_triangles)
     close = distance <= gap_mm
     return Touching(near[close], right_triangles[face[close]], weight[close])

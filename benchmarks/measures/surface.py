@@ -9,6 +9,7 @@ number, so a hand whose fingers dip into its own palm is still one solid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,10 @@ def closed(triangles: IntArray) -> IntArray:
                 fans.append((first, at, step))
             at = step
     return np.concatenate([triangles, np.array(fans, np.int32).reshape(-1, 3)])
+
+
+_GROUP: Final = 32
+"""Points whose nearest triangles are searched together."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +92,42 @@ def inside(points: Array, vertices: Array, triangles: IntArray) -> NDArray[np.bo
     return result
 
 
-def nearest_on_surface(
-    points: Array, vertices: Array, triangles: IntArray, *, chunk: int = 64
-) -> tuple[Array, NDArray[np.int64], Array]:
-    """The nearest point of a mesh to each point (P, 3): distance (P,), triangle (P,), its corners' weights (P, 3)."""
+def nearest_vertex(points: Array, vertices: Array) -> Array:
+    """(P,) distance from each point (P, 3) to the nearest of the vertices (V, 3)."""
+    if not len(points):
+        return np.zeros(0)
+    squared = (points * points).sum(-1)[:, None] + (vertices * vertices).sum(-1) - 2.0 * points @ vertices.T
+    return np.sqrt(np.maximum(squared.min(1), 0.0))
+
+
+def nearest_on_surface(points: Array, vertices: Array, triangles: IntArray) -> tuple[Array, NDArray[np.int64], Array]:
+    """The nearest point of a mesh to each point (P, 3): distance (P,), triangle (P,), its corners' weights (P, 3).
+
+    Exact: neighbouring points are handled together with the triangles that come within the distance of their
+    nearest vertices.
+    """
     corner = vertices[triangles]
+    low, high = corner.min(1), corner.max(1)
     distance, face, weight = np.zeros(len(points)), np.zeros(len(points), np.int64), np.zeros((len(points), 3))
-    for i in range(0, len(points), chunk):
-        part = slice(i, i + chunk)
-        distance[part], face[part], weight[part] = _nearest(points[part], corner)
+    bound = nearest_vertex(points, vertices[np.unique(triangles)]) * (1.0 + 1e-9) + 1e-6
+    for group in _neighbours(points, np.arange(len(points))):
+        reach = bound[group].max()
+        near = (low <= points[group].max(0) + reach) & (high >= points[group].min(0) - reach)
+        chosen = np.flatnonzero(near.all(-1))
+        distance[group], at, weight[group] = _nearest(points[group], corner[chosen])
+        face[group] = chosen[at]
     return distance, face, weight
+
+
+def _neighbours(points: Array, index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """`index` split into groups of at most _GROUP points that lie together."""
+    if len(index) <= _GROUP:
+        return [index] if len(index) else []
+    own = points[index]
+    axis = int(np.argmax(own.max(0) - own.min(0)))
+    order = index[np.argsort(own[:, axis], kind="stable")]
+    half = len(order) // 2
+    return _neighbours(points, order[:half]) + _neighbours(points, order[half:])
 
 
 def _nearest(points: Array, corner: Array) -> tuple[Array, NDArray[np.int64], Array]:

@@ -75,7 +75,7 @@ def load(path: Path) -> TestSet:
         try:
             entry = _entry(raw, path.parent)
             if entry.path not in readable:
-                readable[entry.path] = next(_reader(entry, last=0)(), None) is not None
+                readable[entry.path] = pictures.is_readable(entry.path)
             if not readable[entry.path]:
                 raise _UnusableError(f"{entry.path.name} cannot be read as a {'movie' if entry.movie else 'picture'}")
             entries.append(entry)
@@ -177,10 +177,6 @@ def _projected(points: Array, K: Array, dist: Array) -> Array:
     return Camera(K=K, dist=dist, width=0, height=0).project(points)
 
 
-def _reader(entry: _Entry, last: int) -> Any:
-    return pictures.movie_pictures(entry.path, last) if entry.movie else pictures.still_pictures(entry.path)
-
-
 def _clips(entries: list[_Entry]) -> list[Clip]:
     """One clip a movie; stills are clips of one frame."""
     groups: dict[Path, list[_Entry]] = {}
@@ -198,12 +194,12 @@ def _clips(entries: list[_Entry]) -> list[Clip]:
                 row="all",
                 source=path,
                 ordered=first.movie,
-                rate=pictures.movie_rate(path) if first.movie else Fraction(1),
+                rate=pictures.rate_of(path) if first.movie else Fraction(1),
                 K=first.K,
                 dist=first.dist,
                 frames=tuple(TrueFrame(index, tuple(frames[index])) for index in sorted(frames)),
                 complete=all(entry.complete for entry in group),
-                pictures=_reader(first, last=max(frames)),
+                pictures=pictures.reader(path, max(frames)),
             )
         )
     return clips

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +17,22 @@ def load(*paths: Path, name: str = "", complete: bool = False, note: str = "") -
     """A set of movies and pictures; `complete` when it is known that there are no hands in them."""
     clips, skipped = [], []
     for path in paths:
-        movie = path.suffix.lower() in pictures.MOVIES
-        reader = pictures.movie_pictures(path) if movie else pictures.still_pictures(path)
-        if next(reader(), None) is None:
-            skipped.append(f"{path.name} is skipped because it cannot be read as a {'movie' if movie else 'picture'}.")
+        if not pictures.is_readable(path):
+            skipped.append(f"{path.name} is skipped because it cannot be read as a movie or a picture.")
             continue
+        rate = pictures.rate_of(path)
         clips.append(
             Clip(
                 name=path.stem,
                 row="all",
                 source=path,
-                ordered=movie,
-                rate=pictures.movie_rate(path) if movie else Fraction(1),
+                ordered=rate > 1,
+                rate=rate,
                 K=None,
                 dist=np.zeros(5),
                 frames=(),
                 complete=complete,
-                pictures=reader,
+                pictures=pictures.reader(path),
             )
         )
     if not clips:

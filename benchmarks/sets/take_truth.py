@@ -56,7 +56,7 @@ def clip_of(
         dist=take.dist,
         frames=true_frames(take),
         complete=True,
-        pictures=reader or pictures.movie_pictures(source, int(take.frame.max())),
+        pictures=reader or pictures.reader(source, int(take.frame.max())),
         shape=Shape(take.betas, take.size),
     )
 
