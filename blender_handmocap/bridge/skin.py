@@ -33,7 +33,7 @@ def add_skin(
     if surface is not None:
         layer = mesh.uv_layers.new(name="UVMap")
         layer.uv.foreach_set("vector", surface.uv[corners].astype(np.float32).ravel())
-    mesh.materials.append(skin_material())
+    mesh.materials.append(skin_material(textured=surface is not None))
     obj = bpy.data.objects.new(name, mesh)
     collection.objects.link(obj)
     obj.parent = armature
