@@ -29,6 +29,9 @@ def install() -> None:
     bpy.ops.extensions.package_install_files(
         filepath=str(PACKAGE), repo="user_default", enable_on_install=True, overwrite=True
     )
+    for obj in list(bpy.data.objects):
+        # The cube of the first file is larger than any hand.
+        bpy.data.objects.remove(obj)
     told["enabled"] = MODULE in bpy.context.preferences.addons
 
 
