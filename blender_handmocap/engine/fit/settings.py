@@ -26,7 +26,7 @@ class FitSettings:
     # Observed 3D points.
     point_sigma: float = 0.010
     """least sigma of an observed 3D point"""
-    point_robust: float = 3.0
+    point_robust: float = 5.0
     nuisance_sigma: float = 10.0 * _DEGREE
     """the observed points may be turned as a whole by about this much"""
 

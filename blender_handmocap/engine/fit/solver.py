@@ -17,6 +17,7 @@ from .terms.prediction import Prediction
 
 CHUNK = 48
 """hands solved side by side: their work arrays stay in the processor's cache"""
+_FLOOR = 1e-6
 _LOWER = 0.2
 _RAISE = 8.0
 _LEAST_DAMPING = 1e-7
@@ -104,7 +105,8 @@ def damped_step(now: Evaluation, damping: Array) -> Array:
     """The step (P, B) of Levenberg-Marquardt with a damping (B,) relative to the matrix's diagonal."""
     matrix = spatial.to_batch_first(now.matrix)
     index = np.arange(matrix.shape[-1])
-    matrix[:, index, index] *= (1.0 + damping)[:, None]
+    # A hand of which nothing is seen has no place: the floor keeps it where it is.
+    matrix[:, index, index] = matrix[:, index, index] * (1.0 + damping)[:, None] + _FLOOR
     return -np.linalg.solve(matrix, now.gradient.T[..., None])[..., 0].T
 
 

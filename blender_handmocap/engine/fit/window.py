@@ -18,8 +18,10 @@ from .solver import CHUNK
 from .spatial import Array
 from .terms import acceleration, collision, reprojection
 
+_FLOOR = 1e-6
 _DAMPING = 1e-3
-_TOLERANCE = 1e-4
+_STILL = np.radians(0.02)
+"""a step that turns nothing by more than this is the last"""
 _GIVE_UP = 1e4
 _NO_ROBUST = 1e9
 
@@ -80,13 +82,13 @@ class Window:
         while taken < steps and damping < _GIVE_UP:
             if cancelled is not None and cancelled():
                 break
-            moved = state.moved(self._step(now, damping))
+            step = self._step(now, damping)
+            moved = state.moved(step)
             after = self._linearise(moved)
             if after.cost <= now.cost:
-                gain = (now.cost - after.cost) / max(now.cost, 1e-12)
                 state, now = moved, after
                 damping = max(0.2 * damping, 1e-7)
-                if gain < _TOLERANCE:
+                if max(np.abs(step[ROTATION]).max(), np.abs(step[FIRST_ANGLE:-3]).max()) < _STILL:
                     break
             else:
                 damping *= 8.0
@@ -201,7 +203,7 @@ class Window:
         """The damped step (P, B)."""
         matrix = now.matrix[self._order]
         index = np.arange(matrix.shape[-1])
-        matrix[:, index, index] *= 1.0 + damping
+        matrix[:, index, index] = matrix[:, index, index] * (1.0 + damping) + _FLOOR
         system = BlockSystem(matrix, now.gradient[self._order][..., None])
         self._couple_in_time(system, now.smooth)
         if now.contacts is not None:
