@@ -33,7 +33,9 @@ ARM_STEP: Final = 0.032
 ARM_RADIUS: Final = np.array([0.026, 0.027, 0.030, 0.034, 0.038, 0.041])
 
 _PARENTS: Final = np.array(JOINT_PARENTS)
-_ROUNDS: Final = 24
+_ROUNDS: Final = 16
+_HOPELESS: Final = 0.004
+"""Spheres still this deep in one another after the first stage will not come free"""
 _DEPTH_SIGMA: Final = 0.0006
 _PULL_SIGMA: Final = 0.002
 _SELF_SIGMA: Final = 0.0015
@@ -41,6 +43,10 @@ _LIMIT_SIGMA: Final = np.radians(1.0)
 _PRESS: Final = 0.0002
 """metres that pulled spheres are pressed together, so that they end in contact"""
 _SELF_SLACK: Final = 0.001
+_SKIN_MARGIN: Final = 0.0003
+"""metres by which spheres are swollen when skin is kept out of them"""
+_WRIST: Final = 0.004
+"""Skin this near to the cut at the wrist is left out: beyond it there is forearm."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Body:
     """(2, 16, 3, 3) hinge frames"""
     joint: NDArray[np.int64]
     """(S,) the joint each sphere follows; forearm spheres come last and follow joint 0"""
+    start: NDArray[np.int64]
+    """(17,) where the spheres of each joint start; they are sorted by joint"""
     offset: Array
     """(2, S, 3)"""
     radius: Array
@@ -72,6 +80,12 @@ class Body:
     own_second: NDArray[np.int64]
     own_least: Array
     """(P,) how near their centres may come"""
+    vertices: Array
+    """(2, V, 3) skin at rest; the cut of the wrist is left out"""
+    vertex_joint: NDArray[np.int64]
+    """(V, 4) joints that move each vertex, the one that moves it most first"""
+    vertex_weight: Array
+    """(V, 4)"""
 
     @property
     def hand_spheres(self) -> int:
@@ -81,6 +95,14 @@ class Body:
     def finger_spheres(self, joint: int) -> NDArray[np.intp]:
         """Spheres that follow a joint (not the forearm's)."""
         return np.flatnonzero(self.joint[: self.hand_spheres] == joint)
+
+    def tip_direction(self, finger: str) -> Array:
+        """From the last joint of a finger of the right hand towards the pad of its tip, at rest."""
+        hand = free_hand("right")
+        joint = FINGER_JOINTS[finger][2]
+        along = hand.tips[FINGERS.index(finger)] - hand.joints[joint]
+        palmar = -free_hinges("right").frame[joint][:, 1]
+        return along / np.linalg.norm(along) + 0.15 * palmar
 
     def nearest_sphere(self, point: Array) -> int:
         """The sphere of the right hand at rest whose surface is nearest to a point, canonical axes."""
@@ -109,11 +131,22 @@ def _body(betas: Array | None, size: float | None) -> Body:
     index = free_index(right)
     arm = np.zeros((2, ARM_SPHERES, 3))
     arm[:, :, 0] = np.array([[1.0], [-1.0]]) * ARM_STEP * scale * (1.0 + np.arange(ARM_SPHERES))
+    # Sorted by joint, so that whole bones can be passed over.
+    order_of = np.argsort(spheres["right"].joint, kind="stable")
+    spheres = {
+        side: Spheres(s.joint[order_of], s.offset[order_of], s.radius[order_of], s.part[order_of])
+        for side, s in spheres.items()
+    }
     first, second, least = own_pairs(spheres["right"], rests["right"])
+    template = hands["right"].template[:, 0]
+    skin = template < template.max() - _WRIST
+    weights = hands["right"].weights[skin]
+    heaviest = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     return Body(
         rest=np.stack([rests[side].joints for side in order]),
         frame=np.stack([free_hinges(side).frame for side in order]),
         joint=np.concatenate([spheres["right"].joint, np.zeros(ARM_SPHERES, int)]).astype(np.int64),
+        start=np.searchsorted(spheres["right"].joint, np.arange(JOINT_COUNT + 1)).astype(np.int64),
         offset=np.concatenate([np.stack([spheres[side].offset for side in order]), arm], axis=1),
         radius=np.concatenate([spheres["right"].radius, ARM_RADIUS * scale]),
         part=np.concatenate([spheres["right"].part, np.full(ARM_SPHERES, 255, np.uint8)]),
@@ -124,6 +157,9 @@ def _body(betas: Array | None, size: float | None) -> Body:
         own_first=first.astype(np.int64),
         own_second=second.astype(np.int64),
         own_least=least,
+        vertices=np.stack([hands[side].rest_vertices(rests[side])[skin] for side in order]),
+        vertex_joint=heaviest.astype(np.int64),
+        vertex_weight=np.take_along_axis(weights, heaviest, 1),
     )
 
 
@@ -201,8 +237,35 @@ class Outcome:
     """(N,) metres by which spheres of one hand sink into the other's (or into the thing)"""
     own_depth: Array
     """(N,) the same within a hand"""
-    gap: Array
-    """(N,) least distance of the hands' surfaces, forearms left out; negative where they sink"""
+
+
+def centres(pairs: Pairs, body: Body) -> Array:
+    """(N, 2, S, 3) sphere centres of both hands, canonical right axes; forearms straight."""
+    hinges = free_hinges("right")
+    count, spheres = len(pairs), len(body.joint)
+    out = np.empty((count, 2, spheres, 3))
+    packed = pack(pairs.angles, hinges)
+    turn = rotations.matrix_from_quaternion(pairs.turn)
+    orientation, joints = np.empty((JOINT_COUNT, 3, 3)), np.empty((JOINT_COUNT, 3))
+    axes = np.empty((len(body.low), 3))
+    for k in range(count):
+        for hand, (root, origin) in enumerate(((np.eye(3), np.zeros(3)), (turn[k], pairs.shift[k]))):
+            _forward(
+                packed[k, hand], body.angle_joint, body.angle_axis, root, origin, body.rest[hand], body.frame[hand],
+                orientation, joints, axes,
+            )  # fmt: skip
+            _place(body.offset[hand], body.joint, orientation, joints, out[k, hand])
+    return out
+
+
+def thing_depth(pairs: Pairs, thing: Array, body: Body) -> Array:
+    """(N, 2, S) how deep each sphere of either hand lies in held capsules (N, 7); negative outside."""
+    centre = centres(pairs, body)
+    start, end = thing[:, None, None, :3], thing[:, None, None, 3:6]
+    length = np.maximum(((end - start) ** 2).sum(-1), 1e-12)
+    share = np.clip(((centre - start) * (end - start)).sum(-1) / length, 0.0, 1.0)
+    distance = np.linalg.norm(centre - start - share[..., None] * (end - start), axis=-1)
+    return body.radius + thing[:, None, None, 6] - distance
 
 
 def relax(pairs: Pairs, wishes: Wishes, body: Body | None = None) -> Outcome:
@@ -219,29 +282,30 @@ def relax(pairs: Pairs, wishes: Wishes, body: Body | None = None) -> Outcome:
     first_arm = solid.hand_spheres
     arm_turn = rotations.matrix_from_quaternion(pairs.arm)
     offsets[:, :, first_arm:] = np.einsum("nhab,hsb->nhsa", arm_turn, solid.offset[:, first_arm:])
-    depth, own_depth, gap = np.zeros(count), np.zeros(count), np.zeros(count)
+    depth, own_depth = np.zeros(count), np.zeros(count)
     sigma = wishes.angle_sigma.reshape(count, -1)
     for k in range(count):
-        depth[k], own_depth[k], gap[k] = _relax_one(
+        depth[k], own_depth[k] = _relax_one(
             state[k], turn[k], shift[k], sigma[k], wishes.turn_sigma[k], wishes.shift_sigma[k],
-            wishes.pulls[k], wishes.thing[k], solid.rest, solid.frame, solid.joint, offsets[k], solid.radius,
-            first_arm, solid.angle_joint, solid.angle_axis, solid.low, solid.high,
+            wishes.pulls[k], wishes.thing[k], solid.rest, solid.frame, solid.joint, solid.start, offsets[k],
+            solid.radius,            first_arm, solid.angle_joint, solid.angle_axis, solid.low, solid.high,
             solid.own_first, solid.own_second, solid.own_least,
+            solid.vertices, solid.vertex_joint, solid.vertex_weight,
         )  # fmt: skip
     free = len(solid.low)
     angles = np.stack([unpack(state[:, :free], hinges), unpack(state[:, free:], hinges)], axis=1)
     done = Pairs(angles, rotations.quaternion_from_matrix(turn), shift, pairs.arm)
-    return Outcome(done, depth, own_depth, gap)
+    return Outcome(done, depth, own_depth)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _multiplied(a, b, out):  # type: ignore[no-untyped-def]
     for i in range(3):
         for j in range(3):
             out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _forward(angles, angle_joint, angle_axis, root, origin, rest, frame, orientation, joints, axes):  # type: ignore[no-untyped-def]
     """Posed joints, their orientation, and the axis each free angle turns about."""
     full = np.zeros((JOINT_COUNT, 3))
@@ -274,7 +338,7 @@ def _forward(angles, angle_joint, angle_axis, root, origin, rest, frame, orienta
         axes[k] = world_axes[angle_joint[k], angle_axis[k]]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _place(offset, joint, orientation, joints, centre):  # type: ignore[no-untyped-def]
     for s in range(len(joint)):
         j = joint[s]
@@ -284,7 +348,7 @@ def _place(offset, joint, orientation, joints, centre):  # type: ignore[no-untyp
                 centre[s, i] += orientation[j, i, m] * offset[s, m]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _chain(row, index, filled, sign, hand, sphere_joint, centre, normal, angle_joint, joints, axes, reach):  # type: ignore[no-untyped-def]
     """Append the derivatives of normal . centre by the angles that move it; returns the new length."""
     count = len(angle_joint)
@@ -302,7 +366,7 @@ def _chain(row, index, filled, sign, hand, sphere_joint, centre, normal, angle_j
     return filled
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _place_rows(row, index, filled, sign, centre, shift, normal):  # type: ignore[no-untyped-def]
     """Append the derivatives by the left hand's turn (about its wrist) and shift."""
     x, y, z = centre[0] - shift[0], centre[1] - shift[1], centre[2] - shift[2]
@@ -316,7 +380,7 @@ def _place_rows(row, index, filled, sign, centre, shift, normal):  # type: ignor
     return filled + 6
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _add(normal_matrix, gradient, row, index, filled, residual):  # type: ignore[no-untyped-def]
     for a in range(filled):
         gradient[index[a]] += row[a] * residual
@@ -324,7 +388,7 @@ def _add(normal_matrix, gradient, row, index, filled, residual):  # type: ignore
             normal_matrix[index[a], index[b]] += row[a] * row[b]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _solved(matrix, right):  # type: ignore[no-untyped-def]
     """Cholesky of a positive definite system; matrix and right side are overwritten."""
     n = len(right)
@@ -347,7 +411,7 @@ def _solved(matrix, right):  # type: ignore[no-untyped-def]
         right[i] /= matrix[i, i]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _rotation(vector):  # type: ignore[no-untyped-def]
     angle = np.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2)
     out = np.eye(3)
@@ -362,7 +426,7 @@ def _rotation(vector):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _turn_vector(matrix):  # type: ignore[no-untyped-def]
     """Rotation vector of a matrix; the start is never half a turn away."""
     sine = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]) * 0.5
@@ -373,7 +437,7 @@ def _turn_vector(matrix):  # type: ignore[no-untyped-def]
     return sine * (np.arctan2(length, cosine) / length)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _nearest_on(thing, point, out):  # type: ignore[no-untyped-def]
     """The point of a capsule's axis nearest to a point."""
     along, length = 0.0, 0.0
@@ -386,13 +450,53 @@ def _nearest_on(thing, point, out):  # type: ignore[no-untyped-def]
         out[i] = thing[i] + share * (thing[3 + i] - thing[i])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
+def _boxes(centre, radius, start, first_arm, boxes):  # type: ignore[no-untyped-def]
+    """The boxes (17, 2, 3) around the spheres of each joint and, last, of the forearm."""
+    for group in range(JOINT_COUNT + 1):
+        boxes[group, 0] = 1e9
+        boxes[group, 1] = -1e9
+        begin = first_arm if group == JOINT_COUNT else start[group]
+        end = len(radius) if group == JOINT_COUNT else start[group + 1]
+        for s in range(begin, end):
+            for i in range(3):
+                boxes[group, 0, i] = min(boxes[group, 0, i], centre[s, i] - radius[s])
+                boxes[group, 1, i] = max(boxes[group, 1, i], centre[s, i] + radius[s])
+
+
+@numba.njit(cache=True, fastmath=True)
+def _outside(point, corner, margin):  # type: ignore[no-untyped-def]
+    for i in range(3):
+        if point[i] < corner[0, i] - margin or point[i] > corner[1, i] + margin:
+            return True
+    return False
+
+
+@numba.njit(cache=True, fastmath=True)
+def _skin(vertices, vertex_joint, vertex_weight, rest, orientation, joints, skin):  # type: ignore[no-untyped-def]
+    """Linear blend skinning with four joints a vertex."""
+    for v in range(len(vertices)):
+        for i in range(3):
+            skin[v, i] = 0.0
+        for k in range(4):
+            weight = vertex_weight[v, k]
+            if weight <= 0.0:
+                continue
+            j = vertex_joint[v, k]
+            x, y, z = vertices[v, 0] - rest[j, 0], vertices[v, 1] - rest[j, 1], vertices[v, 2] - rest[j, 2]
+            for i in range(3):
+                skin[v, i] += weight * (
+                    joints[j, i] + orientation[j, i, 0] * x + orientation[j, i, 1] * y + orientation[j, i, 2] * z
+                )
+
+
+@numba.njit(cache=True, fastmath=True)
 def _build(  # type: ignore[no-untyped-def]
     state, turn, shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame, joint,
-    offset, radius, first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, reach,
-    centre, orientation, joints, axes, matrix, gradient,
+    start, offset, radius, first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, reach,
+    vertices, vertex_joint, vertex_weight, skin, fine, centre, orientation, joints, axes, matrix, gradient,
 ):  # fmt: skip
-    """Cost, normal matrix and gradient; also the deepest overlap, the deepest own overlap and the gap."""
+    """Cost, normal matrix and gradient; also the deepest overlap and the deepest own overlap."""
     free = len(low)
     spheres = len(joint)
     identity, zero = np.eye(3), np.zeros(3)
@@ -402,46 +506,79 @@ def _build(  # type: ignore[no-untyped-def]
         _place(offset[hand], joint, orientation[hand], joints[hand], centre[hand])
     matrix[:] = 0.0
     gradient[:] = 0.0
-    cost, deepest, own_deepest, gap = 0.0, 0.0, 0.0, 1.0
+    cost, deepest, own_deepest = 0.0, 0.0, 0.0
     row, index = np.empty(6 + 2 * free), np.empty(6 + 2 * free, np.int64)
     normal = np.empty(3)
-    low_corner, high_corner = np.full(3, 1e9), np.full(3, -1e9)
-    for t in range(spheres):
-        for i in range(3):
-            low_corner[i] = min(low_corner[i], centre[1, t, i] - radius[t])
-            high_corner[i] = max(high_corner[i], centre[1, t, i] + radius[t])
-    far = 0.03
+    boxes = np.empty((2, JOINT_COUNT + 1, 2, 3))
+    for hand in range(2):
+        _boxes(centre[hand], radius, start, first_arm, boxes[hand])
+    # Spheres against spheres; in fine rounds only where a forearm takes part, skin does the rest.
     for s in range(spheres):
-        away = False
-        for i in range(3):
-            reach_out = radius[s] + far
-            if centre[0, s, i] < low_corner[i] - reach_out or centre[0, s, i] > high_corner[i] + reach_out:
-                away = True
-        if away:
-            continue
-        for t in range(spheres):
-            x = centre[0, s, 0] - centre[1, t, 0]
-            y = centre[0, s, 1] - centre[1, t, 1]
-            z = centre[0, s, 2] - centre[1, t, 2]
-            touching = radius[s] + radius[t]
-            squared = x * x + y * y + z * z
-            limit = touching + max(min(gap, far), 0.0)
-            if squared >= limit * limit:
+        for group in range(JOINT_COUNT + 1):
+            if _outside(centre[0, s], boxes[1, group], radius[s]):
                 continue
-            distance = np.sqrt(max(squared, 1e-16))
-            if s < first_arm and t < first_arm:
-                gap = min(gap, distance - touching)
-            if distance >= touching:
+            begin = first_arm if group == JOINT_COUNT else start[group]
+            end = spheres if group == JOINT_COUNT else start[group + 1]
+            both_hands = s < first_arm and group < JOINT_COUNT
+            if fine and both_hands:
                 continue
-            depth = touching - distance
-            deepest = max(deepest, depth)
-            normal[0], normal[1], normal[2] = x / distance, y / distance, z / distance
-            scale = 1.0 / _DEPTH_SIGMA if s < first_arm and t < first_arm else 0.3 / _DEPTH_SIGMA
-            filled = _chain(row, index, 0, -scale, 0, joint[s], centre[0, s], normal, angle_joint, joints[0], axes[0], reach)
-            filled = _chain(row, index, filled, scale, 1, joint[t], centre[1, t], normal, angle_joint, joints[1], axes[1], reach)
-            filled = _place_rows(row, index, filled, scale, centre[1, t], shift, normal)
-            _add(matrix, gradient, row, index, filled, depth * scale)
-            cost += (depth * scale) ** 2
+            scale = 1.0 / _DEPTH_SIGMA if both_hands else 0.3 / _DEPTH_SIGMA
+            for t in range(begin, end):
+                x = centre[0, s, 0] - centre[1, t, 0]
+                y = centre[0, s, 1] - centre[1, t, 1]
+                z = centre[0, s, 2] - centre[1, t, 2]
+                touching = radius[s] + radius[t]
+                squared = x * x + y * y + z * z
+                if squared >= touching * touching:
+                    continue
+                distance = np.sqrt(max(squared, 1e-16))
+                depth = touching - distance
+                deepest = max(deepest, depth)
+                normal[0], normal[1], normal[2] = x / distance, y / distance, z / distance
+                filled = _chain(
+                    row, index, 0, -scale, 0, joint[s], centre[0, s], normal, angle_joint, joints[0], axes[0], reach
+                )
+                filled = _chain(
+                    row, index, filled, scale, 1, joint[t], centre[1, t], normal, angle_joint, joints[1], axes[1], reach
+                )
+                filled = _place_rows(row, index, filled, scale, centre[1, t], shift, normal)
+                _add(matrix, gradient, row, index, filled, depth * scale)
+                cost += (depth * scale) ** 2
+    if fine:
+        scale = 1.0 / _DEPTH_SIGMA
+        for hand in range(2):
+            other = 1 - hand
+            _skin(vertices[hand], vertex_joint, vertex_weight, rest[hand], orientation[hand], joints[hand], skin)
+            for v in range(len(skin)):
+                for group in range(JOINT_COUNT):
+                    if _outside(skin[v], boxes[other, group], _SKIN_MARGIN):
+                        continue
+                    for t in range(start[group], start[group + 1]):
+                        x = skin[v, 0] - centre[other, t, 0]
+                        y = skin[v, 1] - centre[other, t, 1]
+                        z = skin[v, 2] - centre[other, t, 2]
+                        touching = radius[t] + _SKIN_MARGIN
+                        squared = x * x + y * y + z * z
+                        if squared >= touching * touching:
+                            continue
+                        distance = np.sqrt(max(squared, 1e-16))
+                        depth = touching - distance
+                        deepest = max(deepest, depth)
+                        normal[0], normal[1], normal[2] = x / distance, y / distance, z / distance
+                        filled = _chain(
+                            row, index, 0, -scale, hand, vertex_joint[v, 0], skin[v], normal, angle_joint,
+                            joints[hand], axes[hand], reach,
+                        )  # fmt: skip
+                        filled = _chain(
+                            row, index, filled, scale, other, joint[t], centre[other, t], normal, angle_joint,
+                            joints[other], axes[other], reach,
+                        )  # fmt: skip
+                        if hand == 0:
+                            filled = _place_rows(row, index, filled, scale, centre[1, t], shift, normal)
+                        else:
+                            filled = _place_rows(row, index, filled, -scale, skin[v], shift, normal)
+                        _add(matrix, gradient, row, index, filled, depth * scale)
+                        cost += (depth * scale) ** 2
     for hand in range(2):
         for p in range(len(own_first)):
             s, t = own_first[p], own_second[p]
@@ -537,15 +674,15 @@ def _build(  # type: ignore[no-untyped-def]
         matrix[3 + i, 3 + i] += 1.0 / shift_sigma**2
         gradient[3 + i] += leave / shift_sigma
         cost += leave * leave
-    return cost, deepest, own_deepest, gap
+    return cost, deepest, own_deepest
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath=True)
 def _relax_one(  # type: ignore[no-untyped-def]
-    state, turn, shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame, joint, offset, radius, first_arm,
-    angle_joint, angle_axis, low, high, own_first, own_second, own_least,
+    state, turn, shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame, joint, start, offset, radius, first_arm,
+    angle_joint, angle_axis, low, high, own_first, own_second, own_least, vertices, vertex_joint, vertex_weight,
 ):  # fmt: skip
-    """Levenberg-Marquardt on one pattern, in place; returns overlap, own overlap and gap."""
+    """Levenberg-Marquardt on one pattern, in place; returns overlap and own overlap."""
     free = len(low)
     size = 6 + 2 * free
     spheres = len(joint)
@@ -557,41 +694,46 @@ def _relax_one(  # type: ignore[no-untyped-def]
             k = _PARENTS[k]
     centre, orientation = np.empty((2, spheres, 3)), np.empty((2, JOINT_COUNT, 3, 3))
     joints, axes = np.empty((2, JOINT_COUNT, 3)), np.empty((2, free, 3))
+    skin = np.empty((vertices.shape[1], 3))
     matrix, gradient = np.empty((size, size)), np.empty(size)
     new_matrix, new_gradient = np.empty((size, size)), np.empty(size)
     goal, goal_turn, goal_shift = state.copy(), turn.copy(), shift.copy()
-    cost, deepest, own_deepest, gap = _build(
-        state, turn, shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame,
-        joint, offset, radius, first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, reach,
-        centre, orientation, joints, axes, matrix, gradient,
-    )  # fmt: skip
-    damping = 1e-2
-    for _ in range(_ROUNDS):
-        damped, step = matrix.copy(), -gradient
-        for i in range(size):
-            damped[i, i] *= 1.0 + damping
-        _solved(damped, step)
-        trial = state + step[6:]
-        trial_turn = np.empty((3, 3))
-        _multiplied(_rotation(step[:3]), turn, trial_turn)
-        trial_shift = shift + step[3:6]
-        new_cost, new_deepest, new_own, new_gap = _build(
-            trial, trial_turn, trial_shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls, thing,
-            rest, frame, joint, offset, radius, first_arm, angle_joint, angle_axis, low, high, own_first, own_second,
-            own_least, reach, centre, orientation, joints, axes, new_matrix, new_gradient,
-        )  # fmt: skip
-        if new_cost < cost:
-            small = cost - new_cost < 1e-3 * cost
-            state[:], turn[:], shift[:] = trial, trial_turn, trial_shift
-            cost, deepest, own_deepest, gap = new_cost, new_deepest, new_own, new_gap
-            matrix[:], gradient[:] = new_matrix, new_gradient
-            damping = max(damping * 0.2, 1e-6)
-            if small:
-                break
-        else:
-            damping *= 8.0
-            if damping > 1e7:
-                break
+    deepest, own_deepest = 0.0, 0.0
+    trial, trial_turn, trial_shift = state.copy(), turn.copy(), shift.copy()
+    # First whole spheres, which find the way apart; then skin, which fits closely.
+    for stage in range(2):
+        fine = stage == 1
+        cost = np.inf
+        damping = 1e-2
+        trial[:], trial_turn[:], trial_shift[:] = state, turn, shift
+        for _ in range(_ROUNDS):
+            new_cost, new_deepest, new_own = _build(
+                trial, trial_turn, trial_shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls,
+                thing, rest, frame, joint, start, offset, radius, first_arm, angle_joint, angle_axis, low, high, own_first,
+                own_second, own_least, reach, vertices, vertex_joint, vertex_weight, skin, fine, centre, orientation,
+                joints, axes, new_matrix, new_gradient,
+            )  # fmt: skip
+            if new_cost < cost:
+                small = cost - new_cost < 2e-3 * cost
+                state[:], turn[:], shift[:] = trial, trial_turn, trial_shift
+                cost, deepest, own_deepest = new_cost, new_deepest, new_own
+                matrix[:], gradient[:] = new_matrix, new_gradient
+                damping = max(damping * 0.2, 1e-6)
+                if small:
+                    break
+            else:
+                damping *= 8.0
+                if damping > 1e6:
+                    break
+            damped, step = matrix.copy(), -gradient
+            for i in range(size):
+                damped[i, i] *= 1.0 + damping
+            _solved(damped, step)
+            trial[:] = state + step[6:]
+            _multiplied(_rotation(step[:3]), turn, trial_turn)
+            trial_shift[:] = shift + step[3:6]
+        if not fine and deepest > _HOPELESS:
+            break
     for k in range(2 * free):
         state[k] = min(max(state[k], low[k % free]), high[k % free])
-    return deepest, own_deepest, gap
+    return deepest, own_deepest

@@ -96,10 +96,10 @@ _WORST_OVERLAP: Final = 0.004
 _NEIGHBOUR_SLACK: Final = 0.0015
 
 # How `without_overlap` weighs what gives way.
-_FINGER_GIVES: Final = np.radians(4.0)
-_THUMB_GIVES: Final = np.radians(16.0)
+_FINGER_GIVES: Final = np.radians(5.0)
+_THUMB_GIVES: Final = np.radians(25.0)
 _DEPTH_SIGMA: Final = 0.001
-_OVERLAP_ROUNDS: Final = 12
+_OVERLAP_ROUNDS: Final = 24
 _DIFFERENCE: Final = 1e-4
 
 
