@@ -84,7 +84,7 @@ def atlas(size: int) -> Atlas:
     area = np.cross(edges[:, 0], edges[:, 1])
     normals = np.zeros_like(mesh.template)
     np.add.at(normals, mesh.faces, area[:, None, :])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     normal = blended(normals)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     # The gradient of u solves gradient . edge = change of u along both edges, in the face's plane.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,11 @@ SLOPE_STEPS: Final = 127.0 / 0.25
 TEXTURE_SLOTS: Final = 14
 """The shading kernel is compiled for this many textures."""
 _SAMPLED_FACES: Final = 97
+_NO_TEXTURE: Final = np.full((2, 2, 6), 128, np.uint8)
+_NO_POINTS: Final = np.zeros((0, 3), np.float32)
+_NO_FACES: Final = np.zeros((0, 3), np.int32)
+_NO_PLACES: Final = np.zeros((0, 3, 2), np.float32)
+_NO_PARTS: Final = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,6 @@ class Assembly:
     canonical: FloatArray
     materials: FloatArray
     textures: tuple[NDArray[np.uint8], ...]
-    starts: tuple[int, ...] = field(default=())
-    """first vertex of each body"""
 
 
 def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
@@ -96,25 +99,30 @@ def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
             slot, material.skin, material.roughness, material.reflectance, material.bump,
             *material.colour, material.translucency, body.side,
         )  # fmt: skip
-    levels += [levels[0]] * (TEXTURE_SLOTS - len(levels))
+    levels += [levels[0] if levels else _NO_TEXTURE] * (TEXTURE_SLOTS - len(levels))
     counts = [len(body.faces) for body in bodies]
     return Assembly(
-        points=np.concatenate([body.points for body in bodies]).astype(np.float32, copy=False),
+        points=np.concatenate([_NO_POINTS, *(body.points for body in bodies)]).astype(np.float32, copy=False),
         faces=np.concatenate(
-            [body.faces + start for body, start in zip(bodies, starts[:-1], strict=True)]
+            [_NO_FACES, *(body.faces + start for body, start in zip(bodies, starts[:-1], strict=True))]
         ).astype(np.int32, copy=False),
-        face_uv=np.concatenate([body.face_uv for body in bodies]).astype(np.float32, copy=False),
+        face_uv=np.concatenate([_NO_PLACES, *(body.face_uv for body in bodies)]).astype(np.float32, copy=False),
         face_material=np.repeat(np.arange(len(bodies), dtype=np.int16), counts),
         face_side=np.repeat(rows[:, SIDE].astype(np.uint8), counts),
         part=np.concatenate(
-            [np.zeros(len(body.points), np.uint8) if body.part is None else body.part for body in bodies]
+            [
+                _NO_PARTS,
+                *(np.zeros(len(body.points), np.uint8) if body.part is None else body.part for body in bodies),
+            ]
         ),
         canonical=np.concatenate(
-            [np.zeros_like(body.points) if body.canonical is None else body.canonical for body in bodies]
+            [
+                _NO_POINTS,
+                *(np.zeros_like(body.points) if body.canonical is None else body.canonical for body in bodies),
+            ]
         ).astype(np.float32, copy=False),
         materials=rows,
         textures=tuple(levels),
-        starts=tuple(int(start) for start in starts[:-1]),
     )
 
 

@@ -138,15 +138,19 @@ def draw_crop(
     jitter: Jitter = Jitter(),  # noqa: B008 - frozen
     quality: Quality = "full",
     size: int = CROP_SIZE,
+    hands_shown: bool = True,
 ) -> Crop:
-    """Draw what the tracker would cut for one hand of a scene; beyond the picture's border it repeats the edge."""
+    """Draw what the tracker would cut for one hand of a scene; beyond the picture's border it repeats the edge.
+
+    `hands_shown` False draws the same crop of the same place without the hands.
+    """
     sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     box_seed, grain_seed = sequence.spawn(2)
     truth = scene.hands[hand]
     points = keypoints2d(scene, hand)
     box = jittered(points, jitter, np.random.default_rng(box_seed))
-    picture = draw(crop_scene(scene, box, size), grain_seed, quality=quality)
-    picture = replace(picture, image=_repeated_edge(picture.image, scene, box, size))
+    picture = draw(crop_scene(scene, box, size), grain_seed, quality=quality, hands_shown=hands_shown)
+    picture = _beyond_edge(picture, scene, box, size)
     mirrored = truth.side == "left"
     if mirrored:
         picture = picture.mirrored()
@@ -169,16 +173,32 @@ def keypoints2d(scene: Scene, hand: int) -> Array:
     return points[:, :2] / points[:, 2:] * [scene.K[0, 0], scene.K[1, 1]] + scene.K[:2, 2]
 
 
-def _repeated_edge(image: NDArray[np.uint8], scene: Scene, box: Array, size: int) -> NDArray[np.uint8]:
-    """The crop where it lies beyond the whole picture filled with the picture's nearest edge."""
+def _beyond_edge(picture: Picture, scene: Scene, box: Array, size: int) -> Picture:
+    """The crop where it lies beyond the whole picture: the picture's nearest edge repeated, and nothing seen."""
     matrix = crop_matrix(box, size)
     corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], np.float64)
     inverse = cv2.invertAffineTransform(matrix)
-    places = corners @ inverse[:, :2].T + inverse[:, 2]
     limit = np.array([scene.width - 1, scene.height - 1])
-    if (places >= 0).all() and (places <= limit).all():
-        return image
+
+    def inside(places: Array) -> NDArray[np.bool_]:
+        return ((places >= -0.5) & (places <= limit + 0.5)).all(-1)
+
+    if inside(corners @ inverse[:, :2].T + inverse[:, 2]).all():
+        return picture
     grid = np.stack(np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64)), axis=-1)
-    picture = np.clip(grid @ inverse[:, :2].T + inverse[:, 2], 0.0, limit)
-    back = (picture @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    return cv2.remap(image, back[..., 0], back[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    whole = grid @ inverse[:, :2].T + inverse[:, 2]
+    back = (np.clip(whole, 0.0, limit) @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    seen = inside(whole)
+    hands = tuple(
+        replace(hand, visible=hand.visible & inside(hand.keypoints2d @ inverse[:, :2].T + inverse[:, 2]))
+        for hand in picture.hands
+    )
+    return replace(
+        picture,
+        image=cv2.remap(picture.image, back[..., 0], back[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        side=picture.side * seen,
+        part=picture.part * seen,
+        depth=picture.depth * seen,
+        correspondence=picture.correspondence * seen[..., None],
+        hands=hands,
+    )

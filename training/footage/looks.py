@@ -62,7 +62,7 @@ def skins(*, test: bool) -> tuple[int, ...]:
 
 
 def dressed(scene: Scene, random: Random, *, style: Style = STANDARD, test: bool = False) -> Scene:
-    """The scene with a look, and perhaps a motion, drawn at random; hands, camera and shape stay."""
+    """The scene with a look, and perhaps a motion, drawn at random; hands, camera, shape and things stay."""
     backdrop = sample_backdrop(random, style, test=test)
     lights, ambient = sample_lights(random, backdrop)
     dark = random.random() < style.dark
@@ -77,7 +77,7 @@ def dressed(scene: Scene, random: Random, *, style: Style = STANDARD, test: bool
         lens=sample_lens(random, style, dark=dark),
     )
     look = replace(look, wear=sample_wear(random, style, len(scene.hands), test=test))
-    look = replace(look, things=sample_things(scene, random, style, test=test))
+    look = replace(look, things=scene.look.things + sample_things(scene, random, style, test=test))
     moving = random.random() < style.motion
     return replace(scene, look=look, hands_end=sample_motion(scene.hands, random, style.fast) if moving else None)
 
@@ -300,7 +300,7 @@ def _gripped(random: Random, seed: int, index: int, points: Array, skin_points: 
 def sample_lens(random: Random, style: Style = STANDARD, *, dark: bool = False) -> Lens:
     """A camera: mostly a webcam of some quality, seldom a good one."""
     quality = float(random.random())
-    noise = 0.02 * random.exponential() * (3.0 if dark else 1.0) * (1.3 - quality)
+    noise = min(0.018 * random.exponential() * (2.5 if dark else 1.0) * (1.2 - quality), 0.06)
     blocks = random.random() < style.blocks
     return Lens(
         exposure=float(random.uniform(0.12, 0.45) if dark else np.exp(random.normal() * 0.22)),

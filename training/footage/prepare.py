@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     found = pictures.fetch()
     _log.info("%d of %d photographs.", found, len(pictures.photographs()))
-    tasks = [("skin", seed) for seed in range(skin.SKIN_COUNT)]
-    tasks += [(kind, seed) for kind in sorted(rooms.PAINTERS) for seed in range(scenery.PAINTED_COUNT)]
+    tasks = [(kind, seed) for kind in sorted(rooms.PAINTERS) for seed in range(scenery.PAINTED_COUNT)]
+    tasks += [("skin", seed) for seed in range(skin.SKIN_COUNT)]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for done, name in enumerate(pool.imap_unordered(_make, tasks), start=1):
             if done % 20 == 0 or done == len(tasks):

@@ -115,15 +115,18 @@ def _buffers(width: int, height: int) -> _Buffers:
     return _Buffers(width, height)
 
 
-def draw(scene: Scene, seed: int | np.random.SeedSequence = 0, *, quality: Quality = "full") -> Picture:
+def draw(
+    scene: Scene, seed: int | np.random.SeedSequence = 0, *, quality: Quality = "full", hands_shown: bool = True
+) -> Picture:
     """Draw a scene. The same scene, seed and quality give the same bytes in any process.
 
-    `seed` only decides the grain of noise; everything else is in the scene.
+    `seed` only decides the grain of noise; everything else is in the scene. With `hands_shown`
+    False the place is drawn without hands and what they wear; no keypoint is visible then.
     """
     random = np.random.default_rng(seed)
     rests = tuple(_rest(scene, hand.side) for hand in scene.hands)
     buffers = _buffers(scene.width, scene.height)
-    assembly = _assembled(scene, scene.hands, rests)
+    assembly = _assembled(scene, scene.hands, rests, shown=hands_shown)
     linear, coverage = _lit(scene, assembly, buffers, quality)
     side = np.empty((scene.height, scene.width), np.uint8)
     part, depth = np.empty_like(side), np.empty(side.shape, np.float32)
@@ -133,7 +136,7 @@ def draw(scene: Scene, seed: int | np.random.SeedSequence = 0, *, quality: Quali
         screen, assembly.faces, assembly.face_side, assembly.part, assembly.canonical, buffers.centre_face,
         side, part, depth, correspondence,
     )  # fmt: skip
-    if scene.hands_end is not None and quality == "full":
+    if scene.hands_end is not None and quality == "full" and hands_shown:
         linear, coverage = _blurred(scene, rests, buffers)
     backdrop = scenery.backdrop(scene.look.backdrop, scene.width, scene.height)
     shaded = _cast(scene, coverage, backdrop) if quality == "full" else backdrop
@@ -146,7 +149,7 @@ def draw(scene: Scene, seed: int | np.random.SeedSequence = 0, *, quality: Quali
         depth=depth,
         correspondence=correspondence,
         hands=tuple(
-            _truth(scene, hand, rest, side, depth) for hand, rest in zip(scene.hands, rests, strict=True)
+            _truth(scene, hand, rest, side, depth, shown=hands_shown) for hand, rest in zip(scene.hands, rests, strict=True)
         ),
         scene=scene,
     )
@@ -156,11 +159,15 @@ def _rest(scene: Scene, side: Side) -> RestHand:
     return hand_model(side).rest(scene.betas, scene.size)
 
 
-def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand]) -> Assembly:
+def _assembled(
+    scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand], *, shown: bool = True
+) -> Assembly:
     look = scene.look
     material = skin.material(look)
     bodies: list[Body] = []
-    for i, (hand, rest) in enumerate(zip(hands, rests, strict=True)):
+    if not shown:
+        hands = ()
+    for i, (hand, rest) in enumerate(zip(hands, rests, strict=False)):
         mesh = render_hand(hand.side)
         bodies.append(
             Body(
@@ -175,10 +182,11 @@ def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand
             )
         )
     skins = tuple(bodies)
-    for item in look.wear:
+    for item in look.wear if shown else ():
         bodies.extend(wear.worn(item, hands[item.hand], rests[item.hand], skins[item.hand]))
     for thing in look.things:
-        bodies.extend(things.body(thing, hands))
+        if thing.hand is None or shown:
+            bodies.extend(things.body(thing, hands))
     return assemble(bodies, float(scene.K[0, 0]))
 
 
@@ -200,6 +208,10 @@ def _rasterised(scene: Scene, assembly: Assembly, samples: int, face: NDArray[np
 def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) -> tuple[FloatArray, FloatArray]:
     """Linear colour (H, W, 3), multiplied by the covered share (H, W), and that share."""
     full = quality == "full"
+    if not len(assembly.faces):
+        buffers.centre_face.fill(-1)
+        shape = (scene.height, scene.width)
+        return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
     _rasterised(scene, assembly, 1, buffers.centre_face, buffers.centre_depth)
     fine_face, fine_depth = _NO_FACES, _NO_DEPTH
     if full:
@@ -296,7 +308,9 @@ def _cast(scene: Scene, coverage: FloatArray, backdrop: FloatArray) -> FloatArra
     return lens.shadowed(backdrop, coverage, shift, width, share)
 
 
-def _truth(scene: Scene, hand: HandPose, rest: RestHand, side: NDArray[np.uint8], depth: FloatArray) -> HandTruth:
+def _truth(
+    scene: Scene, hand: HandPose, rest: RestHand, side: NDArray[np.uint8], depth: FloatArray, *, shown: bool
+) -> HandTruth:
     points = hand_model(hand.side).pose(hand.rotation[None], hand.translation[None], rest).keypoints[0]
     safe = np.maximum(points[:, 2:], 1e-6)
     places = points[:, :2] / safe * [scene.K[0, 0], scene.K[1, 1]] + [scene.K[0, 2], scene.K[1, 2]]
@@ -307,7 +321,7 @@ def _truth(scene: Scene, hand: HandPose, rest: RestHand, side: NDArray[np.uint8]
     flesh = render_hand(hand.side).flesh[inside] * rest.scale
     # Own flesh may lie before a keypoint as far as it is thick there; nothing else may at all.
     slack = np.where(owner == SIDE_LABEL[hand.side], flesh, 0.0)
-    visible[inside] = (first == 0.0) | (first >= points[inside, 2] - slack)
+    visible[inside] = shown & ((first == 0.0) | (first >= points[inside, 2] - slack))
     return HandTruth(pose=hand, keypoints2d=places, keypoints3d=points, visible=visible)
 
 

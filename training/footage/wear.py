@@ -47,8 +47,10 @@ def _outline(points: Array, origin: Array, axis: Array, up: Array, reach: float)
     if empty.all():
         return np.full(_AROUND, 0.01)
     out[empty] = np.median(out[~empty])
-    for _ in range(2):
-        out = np.maximum(out, 0.25 * np.roll(out, 1) + 0.5 * out + 0.25 * np.roll(out, -1))
+    # Fill the dents between vertices, then even out: nothing worn follows single vertices.
+    out = np.maximum(out, np.maximum(np.roll(out, 1), np.roll(out, -1)))
+    for _ in range(3):
+        out = 0.25 * np.roll(out, 1) + 0.5 * out + 0.25 * np.roll(out, -1)
     return out
 
 
