@@ -70,10 +70,6 @@ class Window:
         time.sleep(0.15)
         self._xdotool("mouseup", "1")
 
-    def key(self, name: str) -> None:
-        """Press a key; it goes to what is under the pointer."""
-        self._xdotool("key", name)
-
     def screenshot(self, name: str) -> Path:
         """The display as a picture in out/gui/, once it has stopped changing."""
         time.sleep(3.0)

@@ -51,6 +51,16 @@ def hovered(window: bpy.types.Window, area: bpy.types.Area, region: bpy.types.Re
     return str(bpy.context.window_manager.clipboard)
 
 
+def frame_hands() -> None:
+    """Turn the view to what was added, once, for the picture."""
+    window, area, _ = view()
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        bpy.ops.view3d.view_axis(type="TOP")
+        bpy.ops.view3d.view_selected()
+    told["framed"] = True
+
+
 def look() -> None:
     window, area, region = view()
     told.update(
@@ -79,6 +89,8 @@ def tick() -> float:
             told["step"] = "ready"
         else:
             look()
+            if told["bones"] and not told.get("framed"):
+                frame_hands()
     except Exception as error:
         told["problems"].append(repr(error))
     temporary = STATE.with_suffix(".tmp")

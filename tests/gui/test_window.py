@@ -19,7 +19,6 @@ class Window(Protocol):
     def wait(self, what: str, until: Any, seconds: float = ...) -> dict[str, Any]: ...
     def point(self, x: float, y: float) -> None: ...
     def press(self) -> None: ...
-    def key(self, name: str) -> None: ...
     def screenshot(self, name: str) -> Any: ...
 
 
@@ -46,9 +45,7 @@ def test_add_hands_is_pressed_and_two_hands_stand_in_the_scene(window: Window) -
     find_button(window, ADD_HANDS)
     window.press()
     state = window.wait("hands", lambda state: len(state["bones"]) == 2, 60.0)
-    _, _, width, height = state["window"]
-    window.point(width / 3, height / 2)
-    window.key("KP_Decimal")
+    window.wait("the view to turn to them", lambda state: state.get("framed"), 60.0)
     picture = window.screenshot("add_hands.png")
     assert picture.stat().st_size > 20_000
     assert set(state["bones"].values()) == {21}
