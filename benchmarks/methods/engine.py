@@ -22,11 +22,12 @@ from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.settings import Mode
 from blender_handmocap.engine.take import Take, load_take
 
-from ..hands import Clip, Seen, SeenHand
+from ..hands import Clip, Picture, Seen, SeenHand
 
 log = logging.getLogger(__name__)
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
+_STOPPED: Final = "The engine stopped in the middle of the benchmark; its message is in the log above."
 
 
 class EngineStoppedError(HandMocapError):
@@ -36,7 +37,7 @@ class EngineStoppedError(HandMocapError):
 class Engine:
     """A running engine; use `running()`."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self._process = process
         self._folder = folder
 
@@ -46,6 +47,7 @@ class Engine:
         out.unlink(missing_ok=True)
         answer = self._ask(
             {
+                "op": "capture",
                 "source": str(clip.source),
                 "out": str(out),
                 "settings": {
@@ -68,18 +70,56 @@ class Engine:
         seen.ms = dict.fromkeys(seen.hands, answer["seconds"] * 1000.0 / max(len(take), 1))
         return seen
 
-    def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None and self._process.stdout is not None
+    def open(self, camera: Camera) -> None:
+        """Begin a live clip."""
+        told = {"K": camera.K.tolist(), "dist": camera.dist.tolist(), "width": camera.width, "height": camera.height}
+        self._send({"op": "open", "settings": {"mode": "live"}, "camera": told})
+
+    def step(self, picture: Picture, time: float, camera: Camera) -> tuple[list[SeenHand], float]:
+        """The hands of one live picture at `time` seconds, and the milliseconds to the polished pose."""
+        height, width = picture.shape[:2]
+        request = {"op": "frame", "height": height, "width": width, "time": time}
+        self._send(request, np.ascontiguousarray(picture).tobytes())
+        answer = self._receive()
+        hands = []
+        for side in SIDES:
+            told = answer["hands"].get(side)
+            if told is not None:
+                points = np.array(told["points"])
+                hands.append(
+                    SeenHand(
+                        side=side,
+                        points2d=camera.project(points),
+                        points3d=points * 1000.0,
+                        confidence=told["confidence"],
+                        palm_mm=answer["size"] * 1000.0,
+                        rotation=np.array(told["rotation"]),
+                    )
+                )
+        return hands, float(answer["ms"])
+
+    def stages(self) -> tuple[dict[str, float], float | None]:
+        """Milliseconds a frame by stage of the live clip that ends here, and the most memory so far, MB."""
+        answer = self._ask({"op": "close"})
+        return answer["stages"], answer["peak_mb"]
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._send(message)
+        return self._receive()
+
+    def _send(self, message: dict[str, Any], raw: bytes = b"") -> None:
+        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.write(json.dumps(message).encode() + b"\n" + raw)
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+        except BrokenPipeError as error:
+            raise EngineStoppedError(_STOPPED) from error
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line:
-            raise EngineStoppedError(
-                "The engine stopped in the middle of the benchmark; its message is in the log above."
-            )
+            raise EngineStoppedError(_STOPPED)
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -93,7 +133,6 @@ def running() -> Iterator[Engine]:
             [sys.executable, "-m", "benchmarks.methods.engine_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
             cwd=_ROOT,
             env=environment,
         )
