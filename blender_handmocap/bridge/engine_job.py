@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One job in the engine's own process, polled without ever waiting. See docs/worker.md for what is said.
+
+A job holds no Blender data, so undo and file load cannot reach it. What it finished is on disk whatever happens to it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+from ..engine.errors import HandMocapError
+from . import engine_process
+
+log = logging.getLogger("handmocap.engine_job")
+
+PROTOCOL: Final = 1
+_CANCEL_SECONDS: Final = 20.0
+"""A capture that is stopped still solves what it saw; after this long the engine is ended instead."""
+_CLOSE_SECONDS: Final = 2.0
+
+Message = dict[str, Any]
+
+
+@dataclass
+class JobState:
+    """What is known of a job; panels draw this and nothing else."""
+
+    stage: str = "starting"
+    done: int = 0
+    total: int | None = None
+    rate: float = 0.0
+    left: float | None = None
+    preview: Path | None = None
+    preview_count: int = 0
+    """grows with each new picture"""
+    finished: bool = False
+    cancelling: bool = False
+    cancelled: bool = False
+    take: Path | None = None
+    summary: str = ""
+    error: str = ""
+    """one sentence when it failed, with what to do next"""
+    frames: list[Message] = field(default_factory=list)
+    """live frames that nobody has taken yet"""
+
+    @property
+    def share(self) -> float:
+        """0..1 of the present stage; 0 where the end is not known."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def line(self) -> str:
+        """Frames, rate and time left in a few words."""
+        if self.cancelling and not self.finished:
+            return "Stopping, keeping the finished frames"
+        text = f"{self.stage.capitalize()} {self.done}" + (f" / {self.total}" if self.total else "")
+        if self.rate:
+            text += f" · {self.rate:.1f} frames/s"
+        if self.left is not None:
+            minutes, seconds = divmod(round(self.left), 60)
+            text += f" · {minutes}:{seconds:02d} left"
+        return text
+
+
+class EngineJob:
+    """A process of the engine that works on one command."""
+
+    def __init__(self, command: Message, log_file: Path) -> None:
+        """Start the engine with `command` (without id); a process that cannot start is a state with an error."""
+        self.state = JobState()
+        self.log_file = log_file
+        self._command = {**command, "id": 1}
+        self._messages: queue.Queue[Message | None] = queue.Queue()
+        self._process: subprocess.Popen[str] | None = None
+        self._stop_by: float | None = None
+        self._log: IO[str] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        try:
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            self._log = self.log_file.open("w", encoding="utf-8")
+            self._process = subprocess.Popen(
+                engine_process.command("worker"),
+                env=engine_process.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                bufsize=1,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            self._fail(f"The engine could not be started ({error.strerror or error}); install HandMocap again.")
+            return
+        threading.Thread(target=self._read, args=(self._process,), name="handmocap engine", daemon=True).start()
+        self._send(self._command)
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                log.warning("The engine said something that is not a message: %.200s", line)
+                continue
+            if isinstance(message, dict):
+                self._messages.put(message)
+        self._messages.put(None)
+
+    def poll(self) -> JobState:
+        """Take in what the engine said since the last call; never waits."""
+        while not self.state.finished:
+            try:
+                message = self._messages.get_nowait()
+            except queue.Empty:
+                break
+            if message is None:
+                self._died()
+            else:
+                self._hear(message)
+        if self._stop_by is not None and time.monotonic() > self._stop_by and not self.state.finished:
+            self._stop_by = None
+            self._end_process()
+            self.state.cancelled = True
+            self._fail(f"The engine did not stop by itself and was ended. {self._kept()}")
+        return self.state
+
+    def wait(self, seconds: float) -> JobState:
+        """Poll until the job is finished or the time is over; for background runs and tests."""
+        until = time.monotonic() + seconds
+        while not self.poll().finished and time.monotonic() < until:
+            time.sleep(0.02)
+        return self.state
+
+    def take_frames(self) -> list[Message]:
+        """Live frames that came since the last call, oldest first."""
+        taken, self.state.frames = self.state.frames, []
+        return taken
+
+    def cancel(self) -> None:
+        """Ask the job to stop and keep what is finished; asking again does nothing more."""
+        if self.state.finished or self.state.cancelling:
+            return
+        self.state.cancelling = True
+        self._stop_by = time.monotonic() + _CANCEL_SECONDS
+        self._send({"type": "cancel", "id": 1})
+
+    def close(self) -> None:
+        """Let the engine go; a running job is asked to keep its frames, and the engine ends without its parent."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            self._send({"type": "cancel", "id": 1})
+            self._send({"type": "shutdown"})
+            try:
+                if process.stdin is not None:
+                    process.stdin.close()
+                # Only a process with nothing left to do is worth waiting for.
+                if self.state.finished:
+                    process.wait(_CLOSE_SECONDS)
+            except (OSError, subprocess.TimeoutExpired):
+                log.info("The engine is still ending.")
+        self._close_log()
+
+    def _hear(self, message: Message) -> None:
+        state, kind = self.state, message.get("type")
+        if kind == "hello" and message.get("protocol") != PROTOCOL:
+            self._end_process()
+            self._fail("The engine is of another version than the extension; install HandMocap again.")
+        elif kind == "progress":
+            state.stage, state.done = str(message.get("stage", "")), int(message.get("done", 0))
+            state.total, state.rate = message.get("total"), float(message.get("rate") or 0.0)
+            state.left = message.get("left")
+        elif kind == "preview":
+            state.preview, state.preview_count = Path(str(message["path"])), state.preview_count + 1
+        elif kind == "frame":
+            state.frames.append(message)
+        elif kind == "done":
+            state.take = Path(str(message["take"])) if message.get("take") else None
+            state.summary = str(message.get("summary", ""))
+            state.cancelled = bool(message.get("cancelled", False)) or state.cancelling
+            self._finish()
+        elif kind == "error":
+            self._fail(f"{message.get('message', '')} {message.get('hint', '')}".strip())
+
+    def _died(self) -> None:
+        code = self._process.wait() if self._process is not None else None
+        if self.state.cancelling:
+            self.state.cancelled = True
+        self._fail(f"The engine stopped unexpectedly (code {code}). {self._kept()}")
+
+    def _kept(self) -> str:
+        return f"Finished frames are kept: capture again with Resume. The log is {self.log_file}."
+
+    def _fail(self, sentence: str) -> None:
+        self.state.error = sentence
+        self._finish()
+
+    def _finish(self) -> None:
+        self.state.finished = True
+        self._stop_by = None
+        self.close()
+
+    def _end_process(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
+    def _send(self, message: Message) -> None:
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.closed:
+            return
+        try:
+            process.stdin.write(json.dumps(message) + "\n")
+            process.stdin.flush()
+        except OSError:
+            # A process that is gone is told by the reader's end.
+            log.info("The engine no longer listens.")
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+class JobFailedError(HandMocapError):
+    """The engine could not do a job; the sentence is the engine's own."""
+
+
+_current: dict[str, EngineJob] = {}
+"""Running jobs by what they are for; they outlive operators, scenes and files."""
+
+
+def start(purpose: str, command: Message, log_file: Path) -> EngineJob:
+    """Start a job; the one before for the same purpose is let go."""
+    stop(purpose)
+    _current[purpose] = EngineJob(command, log_file)
+    return _current[purpose]
+
+
+def current(purpose: str) -> EngineJob | None:
+    """The job that runs or ran last for a purpose."""
+    return _current.get(purpose)
+
+
+def running(purpose: str) -> bool:
+    """Whether a job for this purpose is under way; asks nobody."""
+    job = _current.get(purpose)
+    return job is not None and not job.state.finished
+
+
+def stop(purpose: str) -> None:
+    """Let the job for a purpose go, if any."""
+    job = _current.pop(purpose, None)
+    if job is not None:
+        job.close()
+
+
+def stop_all() -> None:
+    """Let every job go: HandMocap is being disabled or Blender is leaving."""
+    for purpose in list(_current):
+        stop(purpose)
