@@ -106,6 +106,6 @@ def _train(_options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _benchmark(_options: argparse.Namespace, rest: Sequence[str]) -> int:
-    (python,) = ensure("train")
+    python, _ = ensure("engine", "mediapipe")
     models.ensure_models()
     return call([python, "-m", "benchmarks", *rest])
