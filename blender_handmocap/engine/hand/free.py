@@ -5,11 +5,14 @@ Keys of the file (right hand, canonical axes, metres, flat reference pose):
 
     template (V,3) f4, shape_dirs (10,V,3) f2      the model mesh, wrist capped
     joints (16,3), joint_dirs (10,16,3)            MANO's order and tree
+    joint_vertices (16,K) u2, joint_shares (16,K)  the same as weighted means of vertices
     tips (5,3), tip_dirs (10,5,3)                  fingertips, FINGERS order
+    tip_vertices (5,) u2                           the same as vertices
     weight_index (V,4) u1, weight (V,4) f2         skin, at most 4 joints a vertex
     quads (Q,4) u2, cap (C,3) u2                   faces; the cap closes the wrist
     uv (U,2) f4, quad_uv (Q,4) u2, cap_uv (C,3) u2
     part (V,) u1                                   PART_NAMES index
+    nail (V,) u1                                   0..255, how much of a fingernail there is
     arm_template (A,3), arm_shape_dirs (10,A,3)    extra vertices of the rendering variant
     arm_quads (R,4) u2, arm_quad_uv (R,4) u2       indices into template followed by arm_template
     arm_weight (V+A,) f4                           share of the forearm in each vertex
