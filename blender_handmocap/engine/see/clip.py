@@ -33,7 +33,8 @@ from .search import Area, SearchPlan
 from .tracker import Track, TrackedHand, Tracker
 
 _LIVE_INTERVAL: Final = 5
-_BEST_INTERVAL: Final = 2
+_BEST_INTERVAL: Final = 1
+_BEST_TILE_INTERVAL: Final = 3
 _EVERY_TILE: Final = 99
 _CANDIDATES: Final = 4
 """Hands followed at most offline: the performer's two are chosen over the whole clip."""
@@ -52,7 +53,8 @@ class Seer:
             expected_hands=2 if not one or not live else 1,
             most_hands=2 if live else _CANDIDATES,
             interval=_LIVE_INTERVAL if live else (1 if settings.mode == "stills" else _BEST_INTERVAL),
-            tiles_at_once=1 if live else (_EVERY_TILE if settings.mode == "stills" else 2),
+            tiles_at_once=_EVERY_TILE if settings.mode == "stills" else 1,
+            tile_interval=1 if live or settings.mode == "stills" else _BEST_TILE_INTERVAL,
         )
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
         self._tracker = Tracker(PalmDetector(self.runtime), HandNetwork(self.runtime), plan, area)
@@ -97,7 +99,9 @@ class Seer:
             "velocity": np.array([track.velocity for track in tracks]).reshape(count, 2),
             "right": np.array([track.right for track in tracks], np.float64),
             "time": np.array([track.time for track in tracks], np.float64),
-            "plan": np.array([self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile], np.int64),
+            "plan": np.array(
+                [self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched], np.int64
+            ),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -109,7 +113,7 @@ class Seer:
         ]
         plan = self._tracker.plan
         values = (int(value) for value in state["plan"])
-        self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile = values
+        self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched = values
 
 
 def take_from(

@@ -62,7 +62,9 @@ class SearchPlan:
     interval: int = 5
     """pictures between searches while a hand is missing and nothing is found"""
     tiles_at_once: int = 1
-    """parts of the picture that are searched closely with each search; 0: none"""
+    """parts of the picture that are searched closely with a search; 0: none"""
+    tile_interval: int = 1
+    """so many searches to one that also looks at tiles"""
     known: int = 0
     """hands in the last picture"""
     waited: int = field(default=10**6)
@@ -70,6 +72,7 @@ class SearchPlan:
     eager: int = 0
     """pictures left in which it is searched every time"""
     next_tile: int = 0
+    searched: int = 0
 
     def searches(self, image: Image, present: int, lost: Sequence[Array]) -> list[Search]:
         """What to search in this picture, most promising first; `lost`: crops of hands lost lately."""
@@ -87,6 +90,7 @@ class SearchPlan:
         if not due:
             return around[:1]
         self.waited = 0
+        self.searched += 1
         whole = Search(_DOUBTFUL if present == 0 or lost else _CERTAIN)
         return [*around[:1], whole, *self._tiles(image)]
 
@@ -96,7 +100,7 @@ class SearchPlan:
 
     def _tiles(self, image: Image) -> list[Search]:
         tiles = tiles_of(image.shape[1], image.shape[0])
-        if not tiles or not self.tiles_at_once:
+        if not tiles or not self.tiles_at_once or self.searched % self.tile_interval:
             return []
         chosen = [tiles[(self.next_tile + i) % len(tiles)] for i in range(min(self.tiles_at_once, len(tiles)))]
         self.next_tile = (self.next_tile + len(chosen)) % len(tiles)

@@ -21,6 +21,8 @@ from .search import Area, SearchPlan
 PRESENT: Final = 0.5
 """Presence from which a crop holds a hand."""
 
+_STILL_PRESENT: Final = 0.35
+"""Presence up to which a hand that is being followed is not given up."""
 _SETTLED: Final = (0.04, 0.07, 0.09)
 """Shift, log size and angle up to which the old crop still fits: a crop that follows every tremble
 feeds the tremble back."""
@@ -116,13 +118,13 @@ class Tracker:
     def _follow(self, image: Image, tracks: list[Track], time: float) -> list[SeenHand | None]:
         seen = self.hands.look(image, [track.predicted(time) for track in tracks])
         # A hand that changed its mind about where to go is looked for where it was, too.
-        again = [i for i, hand in enumerate(seen) if hand.presence < PRESENT and _has_moved(tracks[i], time)]
+        again = [i for i, hand in enumerate(seen) if hand.presence < _STILL_PRESENT and _has_moved(tracks[i], time)]
         for i, hand in zip(again, self.hands.look(image, [tracks[i].crop for i in again]), strict=True):
             seen[i] = hand
-        badly = [i for i, hand in enumerate(seen) if hand.presence >= PRESENT and _exceeds(hand, _MOVED)]
+        badly = [i for i, hand in enumerate(seen) if hand.presence >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
         for i, hand in zip(badly, self.hands.look(image, [seen[i].next_crop for i in badly]), strict=True):
-            seen[i] = hand if hand.presence >= PRESENT else seen[i]
-        return [hand if self._is_hand(hand, PRESENT) else None for hand in seen]
+            seen[i] = hand if hand.presence >= seen[i].presence else seen[i]
+        return [hand if self._is_hand(hand, _STILL_PRESENT) else None for hand in seen]
 
     def _is_hand(self, hand: SeenHand, least: float) -> bool:
         return hand.presence >= least and self.area.holds(hand.screen[list(_PALM_POINTS), :2].mean(0))
