@@ -101,6 +101,24 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Label:
+    """What an eye says of one frame with both hands."""
+
+    boxes: dict[Side, Array]
+    """(4,) x0, y0, x1, y1 pixels"""
+    wrists: dict[Side, Array]
+    """(2,) pixels"""
+    nearer: Side | None
+    """the hand in front where they overlap"""
+    touch: bool | None
+    """skin on skin; None where it cannot be told"""
+    parts: NDArray[np.bool_] | None
+    """(6, 6) left part, right part, names.CONTACT_PARTS order"""
+    hidden: dict[Side, tuple[int, ...]]
+    """keypoints that cannot be seen"""
+
+
+@dataclass(frozen=True)
 class TestSet:
     """What one benchmark runs over."""
 
@@ -112,6 +130,8 @@ class TestSet:
     """entries that could not be used, a sentence each"""
     note: str = ""
     """what the reader of the table must know: where the truth comes from, what it cannot judge"""
+    labels: tuple[dict[int, Label], ...] = ()
+    """as `clips`: frame -> what an eye says; empty for sets with measured truth"""
     judges_2d: bool = True
     """False when the truth's pixels come from a method under test"""
 

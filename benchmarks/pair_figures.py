@@ -63,11 +63,11 @@ def contact_figures(result: Figures, table: Table) -> None:
 
 
 def _meshes(row: PairRow, table: Table) -> tuple[Array, Array] | None:
-    left, right = (_mesh(hand, table.seen[row.clip]) for hand in row.seen)
+    left, right = (mesh_of(hand, table.seen[row.clip]) for hand in row.seen)
     return None if left is None or right is None else (left, right)
 
 
-def _mesh(hand: SeenHand | None, seen: Seen) -> Array | None:
+def mesh_of(hand: SeenHand | None, seen: Seen) -> Array | None:
     """(V, 3) mm: the free hand in the method's shape, or the mean shape at the method's palm length."""
     if hand is None or hand.rotation is None or not hand.placed or not np.isfinite(hand.points3d[0]).all():
         return None
@@ -82,11 +82,12 @@ def _said(row: PairRow, table: Table, left: Array, right: Array) -> NDArray[np.b
     """(6, 6) the contacts a method reports, or, if it reports none as such, those its meshes show."""
     take = table.seen[row.clip].take
     if take is not None and len(take.contacts):
-        return _recorded(take, row.truth_frame.index)
+        return recorded_contacts(take, row.truth_frame.index)
     return skin.contact_of(left, right)[1]
 
 
-def _recorded(take: Take, frame: int) -> NDArray[np.bool_]:
+def recorded_contacts(take: Take, frame: int) -> NDArray[np.bool_]:
+    """(6, 6) the contacts a Take reports for a source frame."""
     parts = np.zeros((6, 6), bool)
     at = np.flatnonzero(take.frame == frame)
     records = take.contacts[np.isin(take.contacts["frame"], at) & (take.contacts["probability"] >= CONTACT_FROM)]

@@ -18,6 +18,7 @@ from blender_handmocap.engine.settings import Mode
 
 from .figures import Figures
 from .hands import Clip, Seen, TestSet
+from .label_figures import label_figures
 from .measures import bootstrap
 from .methods import definition_map, engine, floor, mediapipe_hands, mediapipe_rows
 from .summary import figures, point_figures
@@ -51,12 +52,16 @@ COMPARED: Final[dict[str, bool]] = {
     "place_palm_given_mm": True,
     "touching_distance_mm": True,
     "penetration_depth_mm": True,
+    "both_found": False,
+    "side_right": False,
+    "nearer_right": False,
 }
 """Measures a verdict is given on -> whether less is better."""
 
 _NOT_OF_THE_FLOOR: Final = (
     "found", "wrong_side", "error2d", "error2d_found", "duplicates", "false_hands", "hands_per_frame", "both_hands",
-    "both_found", "place_mm", "place_mm_found", "place_palm_given_mm", "place_palm_given_mm_found", "confidence_gap", "ms_per_frame", "peak_memory_mb",
+    "both_found", "place_mm", "place_mm_found", "place_palm_given_mm", "place_palm_given_mm_found", "confidence_gap",
+    "ms_per_frame", "peak_memory_mb",
 )  # fmt: skip
 
 _MAP_CLIPS: Final = 8
@@ -84,8 +89,10 @@ class Outcome:
         result: dict[str, Any] = {
             "set": self.test_set.name,
             "mode": self.mode,
-            "n": max((int(f.values["n"] or 0) for f in self.figures.values()), default=0),
-            "frames": max((int(f.values["frames"] or 0) for f in self.figures.values()), default=0),
+            "n": max((int(f.values["n"] or 0) for f in self.figures.values()), default=0)
+            or 2 * sum(len(frames) for frames in self.test_set.labels),
+            "frames": sum(len(frames) for frames in self.test_set.labels)
+            or max((int(f.values["frames"] or 0) for f in self.figures.values()), default=0),
             "clips": len(self.test_set.clips),
             "skipped": self.skipped,
             "notes": self.notes,
@@ -232,6 +239,8 @@ def _rows(test_set: TestSet, seen: dict[str, dict[int, Seen]]) -> dict[str, dict
 
 def _figures(method: str, table: Table, test_set: TestSet) -> Figures:
     told = figures(table, judges_2d=test_set.judges_2d)
+    if test_set.labels:
+        label_figures(told, table, test_set.labels)
     if method == "floor":
         # It was shown where the hands are, so it has found nothing by itself.
         for key in _NOT_OF_THE_FLOOR:

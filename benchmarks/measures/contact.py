@@ -100,3 +100,26 @@ def penetration(left: Array, left_triangles: IntArray, right: Array, right_trian
     into_left = surface.depth_inside(right, left, left_triangles)
     volume = surface.shared_volume(left, left_triangles, right, right_triangles, step=VOLUME_STEP_MM)
     return Penetration(float(max(into_right.max(), into_left.max())), volume)
+
+
+NEARER_CELL_PX: Final = 6.0
+
+
+def nearer_in_front(first: Array, first_pixels: Array, second: Array, second_pixels: Array) -> float:
+    """How sure the first of two meshes is in front of the second: share of shared picture cells, 0..1.
+
+    Vertices (V, 3) in camera axes with their pixels (V, 2) fall into square cells of NEARER_CELL_PX; in each cell that
+    holds vertices of both, the mesh with the smallest depth is in front. Without a shared cell the mean depths
+    decide, 1 or 0.
+    """
+    fronts = []
+    for vertices, pixels in ((first, first_pixels), (second, second_pixels)):
+        cells = np.floor(pixels / NEARER_CELL_PX).astype(np.int64)
+        front: dict[tuple[int, int], float] = {}
+        for (x, y), depth in zip(cells.tolist(), vertices[:, 2].tolist(), strict=True):
+            front[x, y] = min(depth, front.get((x, y), np.inf))
+        fronts.append(front)
+    shared = fronts[0].keys() & fronts[1].keys()
+    if not shared:
+        return float(first[:, 2].mean() < second[:, 2].mean())
+    return sum(fronts[0][cell] < fronts[1][cell] for cell in shared) / len(shared)

@@ -11,7 +11,7 @@ from typing import Final
 from blender_handmocap.engine.errors import BadInputError
 
 from ..hands import TestSet
-from . import index_set, plain, take_truth
+from . import index_set, labelled, plain, take_truth
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLE: Final = _ROOT / "examples" / "two_hands.mp4"
@@ -63,6 +63,10 @@ def _signs(data: Path | None) -> TestSet:
     return plain.load(*movies, name="signs", note="Two signing hands, no truth: counts, bones and time only.")
 
 
+def _signs_touching(data: Path | None) -> TestSet:
+    return labelled.load(_from_data(data, "signs"))
+
+
 def _example(_data: Path | None) -> TestSet:
     return take_truth.load(EXAMPLE)
 
@@ -74,6 +78,7 @@ NAMED: Final[dict[str, Named]] = {
     "close_up": Named(_close_up, ("close_up", "human_hand_video.mp4"), "one hand close up, no truth"),
     "no_hands": Named(_no_hands, ("no_hands", "car-detection.mp4"), "nothing to find"),
     "signs": Named(_signs, ("signs", "again.mkv"), "words of American Sign Language, no truth"),
+    "signs_touching": Named(_signs_touching, ("signs", "again.mkv"), "real touching hands, labelled by eye"),
     "example": Named(_example, (), "the example clip with its exact truth"),
 }
 
