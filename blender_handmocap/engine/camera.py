@@ -156,10 +156,13 @@ class CameraPath:
     dist: Array
     """(5,)"""
 
+    def nearest(self, frame: int) -> int:
+        """Index of the entry for a source frame; between listed frames the nearest one."""
+        return int(np.abs(self.frame - frame).argmin())
+
     def camera(self, frame: int, width: int, height: int) -> Camera:
-        """The camera of one source frame; between listed frames the nearest one's."""
-        nearest = int(np.abs(self.frame - frame).argmin())
-        return Camera(K=self.K[nearest], dist=self.dist, width=width, height=height)
+        """The camera of one source frame."""
+        return Camera(K=self.K[self.nearest(frame)], dist=self.dist, width=width, height=height)
 
 
 def load_camera_path(path: str | Path) -> CameraPath:
@@ -193,6 +196,9 @@ def choose_camera(width: int, height: int, settings: Settings, *, film_focal: fl
 
     `film_focal` is the 35 mm equivalent in the file, millimetres.
     """
+    if settings.camera_path:
+        path = load_camera_path(settings.camera_path)
+        return path.camera(int(path.frame[0]), width, height)
     distortion = settings.distortion
     if len(distortion) > 5:
         raise BadInputError("More than five distortion coefficients were given; only k1 k2 p1 p2 k3 are used.")

@@ -37,6 +37,8 @@ class Settings:
     """focal length, pixels of the displayed picture's width"""
     distortion: tuple[float, ...] = ()
     """lens distortion k1 k2 p1 p2 k3"""
+    camera_path: str = ""
+    """file with the path of a camera that moves (see `camera.load_camera_path`); empty: the camera stands still"""
     palm_mm: float | None = None
     """the performer's palm length, wrist joint to middle knuckle, millimetres"""
     calibrate: bool = False

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera, CameraPath, choose_camera
+from ..camera import Camera, choose_camera, load_camera_path
+from ..camera_motion import CameraMotion
 from ..errors import CancelledError, NothingFoundError
 from ..footage import Footage
 from ..footage_stream import Frame
@@ -59,13 +60,18 @@ class Seer:
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
         self._tracker = Tracker(PalmDetector(self.runtime), HandNetwork(self.runtime), plan, area)
         self._sides = SideAssigner(settings.hands)
+        watched = settings.mode == "best" and not settings.camera_path
+        self._motion = CameraMotion() if watched else None
 
     def step(self, image: Image, *, time: float) -> list[tuple[int, Observation]]:
         """(track, observation) of every hand in the next picture (H, W, 3) RGB."""
         if self.settings.mode == "stills":
             self._tracker.tracks = []
             self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
-        return [(hand.track, self._observed(hand, image)) for hand in self._tracker.step(image, time)]
+        seen = [(hand.track, self._observed(hand, image)) for hand in self._tracker.step(image, time)]
+        if self._motion is not None:
+            self._motion.look(image, time, [observation.crop for _, observation in seen])
+        return seen
 
     def live(self, image: Image, *, time: float) -> dict[Side, Observation]:
         """The hand of each side in the next picture, decided from what was seen so far."""
@@ -122,7 +128,6 @@ def take_from(
     camera: Camera,
     settings: Settings,
     *,
-    path: CameraPath | None = None,
     runtime: Runtime | None = None,
 ) -> Take:
     """The take of everything seen (`Records.arrays`, joined): sides decided over the whole clip."""
@@ -142,7 +147,7 @@ def take_from(
     )
     tracks = {side: _track(records, picture, labels == index) for index, side in enumerate(SIDES)}
     frames = records["frame"].astype(np.int32)
-    K = camera.K if path is None else np.stack([path.camera(int(f), camera.width, camera.height).K for f in frames])
+    K, moved = _cameras(frames, camera, settings, mirrored=footage.mirrored)
     model = free_hand("right")
     meta: dict[str, Any] = {
         "source": footage.source,
@@ -157,6 +162,8 @@ def take_from(
         "warnings": list(footage.warnings),
         "dropped_hands": int((labels == NOBODY).sum()),
     }
+    if moved:
+        meta["camera_path"] = moved
     if runtime is not None:
         meta["device"] = runtime.device
     if looks_mirrored(tracks):
@@ -166,12 +173,28 @@ def take_from(
         frame=frames,
         time=records["time"].astype(np.float64),
         K=K,
-        dist=camera.dist if path is None else path.dist,
+        dist=camera.dist,
         left=tracks["left"],
         right=tracks["right"],
         betas=np.zeros(10),
         size=model.palm_length if settings.palm_mm is None else settings.palm_mm / 1000.0,
     )
+
+
+def _cameras(
+    frames: NDArray[np.int32], camera: Camera, settings: Settings, *, mirrored: bool
+) -> tuple[Array, dict[str, Any]]:
+    """K (3, 3) or a frame's each (T, 3, 3), and where a moving camera was: world to camera, for `meta`."""
+    if not settings.camera_path:
+        return camera.K, {}
+    path = load_camera_path(settings.camera_path)
+    entries = [path.nearest(int(frame)) for frame in frames]
+    cameras = [path.camera(int(frame), camera.width, camera.height) for frame in frames]
+    K = np.stack([(one.mirrored() if mirrored else one).K for one in cameras])
+    return K, {
+        "rotation": path.rotation[entries].tolist(),
+        "translation": path.translation[entries].tolist(),
+    }
 
 
 def _track(records: Mapping[str, NDArray[Any]], picture: NDArray[np.int64], chosen: NDArray[np.bool_]) -> HandTrack:
