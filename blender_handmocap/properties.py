@@ -3,14 +3,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import bpy
 
 from .bridge import hand_rig
+from .bridge.timing import Timing
+from .engine.settings import Settings
 
 BETA_COUNT: Final = 10
+
+TIMINGS: Final = (
+    ("AUTO", "Automatic", "A scene without animation takes the clip's rate; any other gets keys at their true times"),
+    (Timing.MATCH_SCENE.value, "Match Scene", "Set the scene to the clip's rate: a scene frame is a clip frame"),
+    (Timing.ONE_A_FRAME.value, "A Key a Frame", "Clip frames on successive scene frames, at the scene's own rate"),
+    (Timing.TRUE_TIME.value, "True Time", "Keep the scene's rate and the speed of the motion; the footage is retimed"),
+)
+"""Items of every property that asks how a take's frames become scene frames."""
+
+HANDS: Final = (
+    ("auto", "Automatic", "Every hand of the performer that is seen"),
+    ("both", "Both", "One left and one right hand"),
+    ("left", "Left", "Only the left hand"),
+    ("right", "Right", "Only the right hand"),
+)
+
+LENSES: Final = (
+    ("AUTO", "From Clip", "What the file says about its lens, else a usual one"),
+    ("FOV", "Field of View", "The horizontal field of view of the picture"),
+    ("FOCAL", "35 mm Focal Length", "A focal length as for full-frame film, 36 mm wide"),
+    ("CAMERA", "Scene Camera", "The lens of the scene's active camera, for example one solved by tracking"),
+)
+
+GAPS: Final = (
+    ("interpolate", "Interpolate", "From the last pose to the next"),
+    ("hold", "Hold", "The last pose stays"),
+    ("rest", "Ease to Rest", "The fingers relax and come back"),
+    ("none", "Leave Empty", "The hand is away"),
+)
 
 
 def _hands_shaped_together(armature: bpy.types.Object) -> list[bpy.types.Object]:
@@ -75,12 +107,179 @@ class HANDMOCAP_PG_hand(bpy.types.PropertyGroup):
     )
 
 
+class HANDMOCAP_PG_take(bpy.types.PropertyGroup):
+    """A take in the list; the file on disk holds everything else."""
+
+    name: bpy.props.StringProperty(name="Name", description="What the take is called; its action is named after it")
+    path: bpy.props.StringProperty(name="File", description="Where the take is", subtype="FILE_PATH")
+    summary: bpy.props.StringProperty(name="Summary", description="What the take holds")
+
+
 class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     """Choices of one scene."""
 
+    footage: bpy.props.StringProperty(
+        name="Footage",
+        description="A movie, a picture, or one picture of a sequence in a folder of its own",
+        subtype="FILE_PATH",
+        options=set(),
+    )
+    clip: bpy.props.PointerProperty(
+        name="Movie Clip",
+        description="A clip that is already open in Blender, instead of a file",
+        type=bpy.types.MovieClip,
+    )
+    use_range: bpy.props.BoolProperty(
+        name="Part of the Clip", description="Capture only some frames of the clip", options=set()
+    )
+    range_start: bpy.props.IntProperty(
+        name="First", description="First clip frame to capture, counted from 0", min=0, options=set()
+    )
+    range_end: bpy.props.IntProperty(
+        name="Last", description="Last clip frame to capture", default=250, min=0, options=set()
+    )
+    hands: bpy.props.EnumProperty(name="Hands", description="Which hands to look for", items=HANDS, options=set())
+    mirrored: bpy.props.BoolProperty(
+        name="Mirror Image",
+        description="The picture is a mirror image, as webcams often record it: text in it reads backwards",
+        options=set(),
+    )
+    use_region: bpy.props.BoolProperty(
+        name="Performer's Box",
+        description="Only hands inside this part of the picture are the performer's",
+        options=set(),
+    )
+    region: bpy.props.FloatVectorProperty(
+        name="Box",
+        description="Left, top, right and bottom of the box as shares of the picture",
+        size=4,
+        default=(0.0, 0.0, 1.0, 1.0),
+        min=0.0,
+        max=1.0,
+        options=set(),
+    )
+    lens: bpy.props.EnumProperty(
+        name="Lens", description="Where the focal length comes from", items=LENSES, options=set()
+    )
+    fov: bpy.props.FloatProperty(
+        name="Field of View",
+        description="Across the picture",
+        default=math.radians(60.0),
+        min=math.radians(5.0),
+        max=math.radians(170.0),
+        subtype="ANGLE",
+        options=set(),
+    )
+    focal: bpy.props.FloatProperty(
+        name="Focal Length",
+        description="35 mm equivalent: as on a sensor 36 mm wide",
+        default=28.0,
+        min=5.0,
+        max=1000.0,
+        unit="CAMERA",
+        options=set(),
+    )
+    use_palm: bpy.props.BoolProperty(
+        name="Measured Palm",
+        description="Use the performer's measured palm length; it decides how far away the hands are",
+        options=set(),
+    )
+    palm: bpy.props.FloatProperty(
+        name="Palm Length",
+        description="From the wrist joint to the middle knuckle, in millimetres",
+        default=90.0,
+        min=40.0,
+        max=150.0,
+        precision=1,
+        options=set(),
+    )
+    calibrate: bpy.props.BoolProperty(
+        name="Proportions from Footage",
+        description="Estimate bone proportions from the clip; kept only when frames that were held out agree better",
+        options=set(),
+    )
+    smoothing: bpy.props.FloatProperty(
+        name="Smoothing",
+        description="0 leaves the solved motion as it is; can be changed later without capturing again",
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        soft_max=3.0,
+        options=set(),
+    )
+    gaps: bpy.props.EnumProperty(
+        name="Gaps", description="What happens while a hand is not seen", items=GAPS, options=set()
+    )
+    longest_gap: bpy.props.FloatProperty(
+        name="Longest Gap",
+        description="A hand that is not seen for longer is away",
+        default=1.0,
+        min=0.0,
+        soft_max=5.0,
+        unit="TIME_ABSOLUTE",
+        options=set(),
+    )
+    timing: bpy.props.EnumProperty(
+        name="Timing", description="How clip frames become scene frames", items=TIMINGS, options=set()
+    )
+    push_down: bpy.props.BoolProperty(
+        name="Push Down Present Action",
+        description="Keep what the hands do now as an NLA strip under the take",
+        options=set(),
+    )
+    apply_when_done: bpy.props.BoolProperty(
+        name="Apply When Done",
+        description="Put the take on the hands as soon as it is captured",
+        default=True,
+        options=set(),
+    )
+    takes: bpy.props.CollectionProperty(type=HANDMOCAP_PG_take)
+    take_index: bpy.props.IntProperty(name="Take", description="The selected take", options=set())
     same_shape: bpy.props.BoolProperty(
         name="Both Hands Alike",
         description="Shape the left and the right hand together, as one performer's hands are",
         default=True,
         options=set(),
     )
+
+
+def to_settings(scene: bpy.types.Scene, preferences: Any) -> Settings:
+    """The frozen settings of a capture from the scene's choices and the machine's preferences."""
+    chosen = scene.handmocap
+    return Settings(
+        hands=chosen.hands,
+        start=str(chosen.range_start) if chosen.use_range else "",
+        end=str(chosen.range_end) if chosen.use_range else "",
+        mirrored=chosen.mirrored,
+        region=tuple(chosen.region) if chosen.use_region else None,
+        fov=_field_of_view(scene),
+        palm_mm=chosen.palm if chosen.use_palm else None,
+        calibrate=chosen.calibrate,
+        smoothing=chosen.smoothing,
+        device=preferences.device,
+        threads=preferences.threads,
+    )
+
+
+def _field_of_view(scene: bpy.types.Scene) -> float | None:
+    """Horizontal, degrees; None: from the clip."""
+    chosen = scene.handmocap
+    if chosen.lens == "FOV":
+        return math.degrees(chosen.fov)
+    if chosen.lens == "FOCAL":
+        return math.degrees(2.0 * math.atan(18.0 / chosen.focal))
+    if chosen.lens == "CAMERA" and scene.camera is not None:
+        return math.degrees(scene.camera.data.angle_x)
+    return None
+
+
+def footage_of(scene: bpy.types.Scene) -> str:
+    """The path of the chosen footage as the engine reads it; empty when none is chosen.
+
+    One picture of a sequence stands for its whole folder.
+    """
+    chosen = scene.handmocap
+    if chosen.clip is not None:
+        path = bpy.path.abspath(chosen.clip.filepath)
+        return path.rpartition("/")[0] if chosen.clip.source == "SEQUENCE" else path
+    return bpy.path.abspath(chosen.footage) if chosen.footage else ""

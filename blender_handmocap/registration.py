@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import bpy
 
-from . import preferences, properties
-from .operators import add_hands, import_take
+from . import handlers, preferences, properties
+from .operators import add_hands, capture, clean_up, export_take, import_take, take_list
 from .operators.self_test import HANDMOCAP_OT_self_test
-from .panels import hands
+from .panels import hands, workflow
 
 log = logging.getLogger("handmocap")
 
@@ -21,11 +21,28 @@ CLASSES: Final[tuple[type, ...]] = (
     preferences.HANDMOCAP_AP_preferences,
     HANDMOCAP_OT_self_test,
     properties.HANDMOCAP_PG_hand,
+    properties.HANDMOCAP_PG_take,
     properties.HANDMOCAP_PG_scene,
     add_hands.HANDMOCAP_OT_add_hands,
     import_take.HANDMOCAP_OT_import_take,
+    capture.HANDMOCAP_OT_capture,
+    capture.HANDMOCAP_OT_cancel_capture,
+    take_list.HANDMOCAP_OT_apply_take,
+    take_list.HANDMOCAP_OT_add_take,
+    take_list.HANDMOCAP_OT_remove_take,
+    clean_up.HANDMOCAP_OT_polish_take,
+    export_take.HANDMOCAP_OT_export_take,
+    # Panels stand in the sidebar in this order: that of the work.
     hands.HANDMOCAP_PT_hands,
+    workflow.HANDMOCAP_PT_footage,
+    workflow.HANDMOCAP_PT_clip_footage,
     hands.HANDMOCAP_PT_performer,
+    workflow.HANDMOCAP_PT_capture,
+    workflow.HANDMOCAP_PT_clip_capture,
+    workflow.HANDMOCAP_UL_takes,
+    workflow.HANDMOCAP_PT_takes,
+    workflow.HANDMOCAP_PT_clean_up,
+    workflow.HANDMOCAP_PT_export,
 )
 
 POINTERS: Final[tuple[tuple[type, str, type], ...]] = (
@@ -40,7 +57,9 @@ MENUS: Final[tuple[tuple[type, Callable[..., None]], ...]] = (
 )
 """Blender menu, function that draws our entry in it."""
 
-HANDLERS: Final[tuple[tuple[list[Any], Callable[..., None]], ...]] = ()
+HANDLERS: Final[tuple[tuple[list[Any], Callable[..., None]], ...]] = (
+    (bpy.app.handlers.save_pre, handlers.before_saving),
+)
 """List in bpy.app.handlers, function; functions are persistent so that loading a file keeps them."""
 
 
@@ -58,6 +77,7 @@ def register() -> None:
 
 def unregister() -> None:
     """The mirror of `register`; a step that fails is logged and the rest still happens."""
+    _run([handlers.leave])
     _run(take_back for _, take_back in reversed(_steps()))
     preferences.component_lines.cache_clear()
 

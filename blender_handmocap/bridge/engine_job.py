@@ -24,7 +24,6 @@ log = logging.getLogger("handmocap.engine_job")
 PROTOCOL: Final = 1
 _CANCEL_SECONDS: Final = 20.0
 """A capture that is stopped still solves what it saw; after this long the engine is ended instead."""
-_CLOSE_SECONDS: Final = 2.0
 
 Message = dict[str, Any]
 
@@ -116,6 +115,9 @@ class EngineJob:
                 continue
             if isinstance(message, dict):
                 self._messages.put(message)
+        # This thread sees the process to its end, so that neither pipes nor a zombie are left when the job is let go.
+        process.stdout.close()
+        process.wait()
         self._messages.put(None)
 
     def poll(self) -> JobState:
@@ -162,14 +164,11 @@ class EngineJob:
         if process is not None and process.poll() is None:
             self._send({"type": "cancel", "id": 1})
             self._send({"type": "shutdown"})
+        if process is not None and process.stdin is not None:
             try:
-                if process.stdin is not None:
-                    process.stdin.close()
-                # Only a process with nothing left to do is worth waiting for.
-                if self.state.finished:
-                    process.wait(_CLOSE_SECONDS)
-            except (OSError, subprocess.TimeoutExpired):
-                log.info("The engine is still ending.")
+                process.stdin.close()
+            except OSError:
+                log.info("The engine was gone before its last message.")
         self._close_log()
 
     def _hear(self, message: Message) -> None:

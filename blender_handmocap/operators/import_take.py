@@ -12,15 +12,8 @@ from bpy_extras.io_utils import ImportHelper
 from ..bridge import scene as take_scene
 from ..bridge.timing import Timing
 from ..engine.take import load_take
+from ..properties import TIMINGS
 from .reporting import Result, told
-
-TIMINGS = (
-    ("AUTO", "Automatic", "A scene without animation takes the clip's rate; any other gets keys at their true times"),
-    (Timing.MATCH_SCENE.value, "Match Scene", "Set the scene to the clip's rate: a scene frame is a clip frame"),
-    (Timing.ONE_A_FRAME.value, "A Key a Frame", "Clip frames on successive scene frames, at the scene's own rate"),
-    (Timing.TRUE_TIME.value, "True Time", "Keep the scene's rate and the speed of the motion; the footage is retimed"),
-)
-"""Items of every property that asks how a take's frames become scene frames."""
 
 
 class HANDMOCAP_OT_import_take(bpy.types.Operator, ImportHelper):

@@ -26,14 +26,14 @@ def no_jobs_left() -> Iterator[None]:
     engine_job.stop_all()
 
 
-@pytest.fixture
-def empty_clip(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def empty_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip without hands, long enough to be stopped in the middle."""
-    path = tmp_path / "empty.avi"
+    path = tmp_path_factory.mktemp("clip") / "empty.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (320, 240))
-    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    picture = np.full((240, 320, 3), 90, np.uint8)
     for _ in range(3000):
-        writer.write(noise)
+        writer.write(picture)
     writer.release()
     return path
 
