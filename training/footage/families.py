@@ -30,7 +30,10 @@ _THUMB: Final = np.array([0.0, 0.0, 1.0])
 _RIGHT_PALM: Final = np.array([-0.055, 0.0, 0.0])
 _LEFT_PALM: Final = np.array([0.055, 0.0, 0.0])
 _HALF_PALM: Final = 0.015
-_PULLS: Final = 8
+_FOLDED: Final = ((28.0, 55.0), (45.0, 85.0), (15.0, 45.0))
+"""degrees of flexion, least and most, at the three joints of fingers folded over the other hand"""
+_LAID: Final = ((-5.0, 30.0), (0.0, 35.0), (0.0, 15.0))
+"""the same for fingers laid between the other hand's"""
 NOWHERE: Final = 1.0
 """A widest gap that refuses nothing."""
 
@@ -91,7 +94,9 @@ def _forearms(random: Random, count: int, extension: float = 10.0, spread: float
     return turn
 
 
-def _poses(random: Random, count: int, test: bool, names: tuple[str, ...] = (), share: float = 0.6, alike: float = 0.5) -> Array:
+def _poses(
+    random: Random, count: int, test: bool, names: tuple[str, ...] = (), share: float = 0.6, alike: float = 0.5
+) -> Array:
     """Angles (count, 2, 16, 3): shares of named shapes; often both hands do nearly the same."""
     right = poses.sample(random, count, test=test)
     left = poses.sample(random, count, test=test)
@@ -105,10 +110,15 @@ def _poses(random: Random, count: int, test: bool, names: tuple[str, ...] = (), 
     return poses.clipped(np.stack([right, left], axis=1))
 
 
-def _wishes(
-    count: int, pulls: NDArray[np.int64] | None = None, *, angles: float = 14.0, turn: float = 18.0, shift: float = 0.03,
+def wishes(
+    count: int,
+    pulls: NDArray[np.int64] | None = None,
+    *,
+    angles: float = 14.0,
+    turn: float = 18.0,
+    shift: float = 0.03,
     thing: Array | None = None,
-) -> Wishes:  # fmt: skip
+) -> Wishes:
     """Degrees and metres by which a draft may be left; finger spread and twist move less than flexion."""
     body = contact.body_of()
     sigma = np.where(body.angle_axis == 0, 1.0, 0.6) * np.radians(angles)
@@ -121,7 +131,7 @@ def _wishes(
     )
 
 
-def _tip_sphere(finger: str) -> int:
+def tip_sphere(finger: str) -> int:
     """The sphere at a fingertip's pad."""
     body = contact.body_of()
     last = body.finger_spheres(FINGER_JOINTS[finger][2])
@@ -151,7 +161,7 @@ def _nearest_pulls(pairs: Pairs, right: NDArray[np.intp], left: NDArray[np.intp]
     return out
 
 
-def _brought(pairs: Pairs, right: NDArray[np.int64], left: NDArray[np.int64], outwards: float = 0.0) -> Pairs:
+def brought(pairs: Pairs, right: NDArray[np.int64], left: NDArray[np.int64], outwards: float = 0.0) -> Pairs:
     """The left hand shifted so that the spheres (N,) of right and left touch; `outwards` metres to spare."""
     body = contact.body_of()
     centres = contact.centres(pairs, body)
@@ -176,7 +186,7 @@ def _near(random: Random, count: int, test: bool) -> Draft:
     shift = _shift(turn, _LEFT_PALM, _RIGHT_PALM + away * random.uniform(0.05, 0.17, (count, 1)))
     return Draft(
         Pairs(_poses(random, count, test, alike=0.3), turn, shift, _forearms(random, count)),
-        _wishes(count, shift=0.08, turn=30.0),
+        wishes(count, shift=0.08, turn=30.0),
     )
 
 
@@ -189,7 +199,7 @@ def _overlapping(random: Random, count: int, test: bool) -> Draft:
     place = _RIGHT_PALM + np.stack([0.04 * random.normal(size=count), depth, 0.03 * random.normal(size=count)], axis=-1)
     return Draft(
         Pairs(_poses(random, count, test, alike=0.35), turn, _shift(turn, _LEFT_PALM, place), _forearms(random, count)),
-        _wishes(count, shift=0.04),
+        wishes(count, shift=0.04),
     )
 
 
@@ -200,13 +210,13 @@ def _touch(random: Random, count: int, test: bool) -> Draft:
     turn = _jittered(random, _left_turn(_turned_about(_FINGERS, _BACK, random.normal(size=count)), back), 28.0)
     start = Pairs(angles, turn, np.zeros((count, 3)), _forearms(random, count))
     body = contact.body_of()
-    tips = np.array([_tip_sphere(finger) for finger in FINGERS])
+    tips = np.array([tip_sphere(finger) for finger in FINGERS])
     tip = tips[random.choice(5, count, p=[0.2, 0.4, 0.2, 0.1, 0.1])]
     anywhere = random.integers(body.hand_spheres, size=count)
     right_points = random.random(count) < 0.5
     right, left = np.where(right_points, tip, anywhere), np.where(right_points, anywhere, tip)
-    pairs = _brought(start, right, left, 0.004)
-    return Draft(pairs, _wishes(count, np.stack([right, left], axis=-1)[:, None], shift=0.05, turn=25.0))
+    pairs = brought(start, right, left, 0.004)
+    return Draft(pairs, wishes(count, np.stack([right, left], axis=-1)[:, None], shift=0.05, turn=25.0))
 
 
 def _fingertips(random: Random, count: int, test: bool) -> Draft:
@@ -216,41 +226,45 @@ def _fingertips(random: Random, count: int, test: bool) -> Draft:
     fingers = _turned_about(_turned_about(_FINGERS, _THUMB, -tilt), _BACK, swing)
     turn = _jittered(random, _left_turn(fingers, _turned_about(-_BACK, _THUMB, -tilt)), 10.0)
     start = Pairs(angles, turn, np.zeros((count, 3)), _forearms(random, count, 5.0))
-    tips = np.array([_tip_sphere(finger) for finger in FINGERS])
+    tips = np.array([tip_sphere(finger) for finger in FINGERS])
     pulls = np.full((count, 4, 2), -1, np.int64)
     for k in range(count):
         several = int(random.choice([1, 2, 3, 4], p=[0.4, 0.32, 0.16, 0.12]))
         mine = random.choice(5, several, replace=False, p=[0.25, 0.3, 0.2, 0.13, 0.12])
         theirs = mine if random.random() < 0.8 else random.choice(5, several, replace=False)
         pulls[k, :several, 0], pulls[k, :several, 1] = tips[mine], tips[theirs]
-    pairs = _brought(start, pulls[:, 0, 0], pulls[:, 0, 1], 0.002)
-    return Draft(pairs, _wishes(count, pulls, angles=18.0, shift=0.08, turn=25.0))
+    pairs = brought(start, pulls[:, 0, 0], pulls[:, 0, 1], 0.002)
+    return Draft(pairs, wishes(count, pulls, angles=18.0, shift=0.08, turn=25.0))
 
 
 def _steeple(random: Random, count: int, test: bool) -> Draft:
     angles = _poses(random, count, test, ("open", "spread", "together", "five"), share=1.0, alike=0.9)
     tilt = np.radians(random.uniform(30.0, 85.0, count))
-    turn = _jittered(random, _left_turn(_turned_about(_FINGERS, _THUMB, -tilt), _turned_about(-_BACK, _THUMB, -tilt)), 5.0)
+    turn = _jittered(
+        random, _left_turn(_turned_about(_FINGERS, _THUMB, -tilt), _turned_about(-_BACK, _THUMB, -tilt)), 5.0
+    )
     start = Pairs(angles, turn, np.zeros((count, 3)), _forearms(random, count, 15.0))
-    tips = np.array([_tip_sphere(finger) for finger in FINGERS])
+    tips = np.array([tip_sphere(finger) for finger in FINGERS])
     pulls = np.tile(np.stack([tips, tips], axis=-1), (count, 1, 1))
     pulls[random.random(count) < 0.35, 0] = -1
-    pairs = _brought(start, pulls[:, 2, 0], pulls[:, 2, 1], 0.002)
-    return Draft(pairs, _wishes(count, pulls, angles=20.0, shift=0.08, turn=25.0))
+    pairs = brought(start, pulls[:, 2, 0], pulls[:, 2, 1], 0.002)
+    return Draft(pairs, wishes(count, pulls, angles=20.0, shift=0.08, turn=25.0))
 
 
 def _palms(random: Random, count: int, test: bool) -> Draft:
     angles = _poses(random, count, test, ("open", "together", "relaxed", "spread", "four"), share=0.9, alike=0.7)
     swing = np.radians(np.where(random.random(count) < 0.5, 10.0, 45.0) * random.normal(size=count))
     turn = _jittered(random, _left_turn(_turned_about(_FINGERS, _BACK, swing), np.tile(-_BACK, (count, 1))), 7.0)
-    slide = np.stack([0.016 * random.normal(size=count), np.full(count, -0.036), 0.01 * random.normal(size=count)], axis=-1)
+    slide = np.stack(
+        [0.016 * random.normal(size=count), np.full(count, -0.036), 0.01 * random.normal(size=count)], axis=-1
+    )
     pairs = Pairs(angles, turn, _shift(turn, _LEFT_PALM, _RIGHT_PALM + slide), _forearms(random, count, 35.0, 14.0))
     palm = _pad_spheres([0])
     pads = _pad_spheres([joints[2] for finger, joints in FINGER_JOINTS.items() if finger != "thumb"])
     pulls = np.concatenate([_nearest_pulls(pairs, palm, palm, 3), _nearest_pulls(pairs, pads, pads, 4)], axis=1)
     cupped = random.random(count) < 0.3
     pulls[cupped, :3] = -1
-    return Draft(pairs, _wishes(count, pulls, shift=0.03))
+    return Draft(pairs, wishes(count, pulls, shift=0.03))
 
 
 def _laced(random: Random, count: int, test: bool, *, folded: bool) -> Draft:
@@ -258,15 +272,16 @@ def _laced(random: Random, count: int, test: bool, *, folded: bool) -> Draft:
     angles = _poses(random, count, test, names[1:] if folded else names, share=0.95, alike=0.85)
     for finger in FINGERS[1:]:
         first, second, third = FINGER_JOINTS[finger]
-        if folded:
-            bends = ((28.0, 55.0), (45.0, 85.0), (15.0, 45.0))
-        else:
-            bends = ((-5.0, 30.0), (0.0, 35.0), (0.0, 15.0))
+        bends = _FOLDED if folded else _LAID
         for joint, (low, high) in zip((first, second, third), bends, strict=True):
-            angles[:, :, joint, 0] = np.radians(random.uniform(low, high, (count, 2)) + 3.0 * random.normal(size=(count, 2)))
+            angles[:, :, joint, 0] = np.radians(
+                random.uniform(low, high, (count, 2)) + 3.0 * random.normal(size=(count, 2))
+            )
     angles = poses.clipped(angles)
     tilt = np.radians(random.uniform(50.0, 100.0, count) if folded else random.uniform(35.0, 115.0, count))
-    turn = _jittered(random, _left_turn(_turned_about(_FINGERS, _THUMB, -tilt), _turned_about(-_BACK, _THUMB, -tilt)), 5.0)
+    turn = _jittered(
+        random, _left_turn(_turned_about(_FINGERS, _THUMB, -tilt), _turned_about(-_BACK, _THUMB, -tilt)), 5.0
+    )
     body = contact.body_of()
     # The webs meet: a little beyond the middle knuckle, half a finger aside, so that fingers alternate.
     knuckle, next_one = body.rest[0, FINGER_JOINTS["middle"][0]], body.rest[0, FINGER_JOINTS["middle"][1]]
@@ -284,7 +299,7 @@ def _laced(random: Random, count: int, test: bool, *, folded: bool) -> Draft:
         pulls = np.concatenate(
             [pulls, _nearest_pulls(pairs, tips, back, 3), _nearest_pulls(pairs, back, tips, 3)], axis=1
         )
-    return Draft(pairs, _wishes(count, pulls, angles=16.0, shift=0.03, turn=15.0))
+    return Draft(pairs, wishes(count, pulls, angles=16.0, shift=0.03, turn=15.0))
 
 
 def _interlaced(random: Random, count: int, test: bool) -> Draft:
@@ -306,8 +321,10 @@ def _hand_over_hand(random: Random, count: int, test: bool) -> Draft:
     pairs = Pairs(angles, turn, _shift(turn, _LEFT_PALM, place), _forearms(random, count, 8.0))
     palm = _pad_spheres([0, *(FINGER_JOINTS[f][0] for f in FINGERS[1:])])
     everything = np.arange(contact.body_of().hand_spheres)
-    pulls = np.concatenate([_nearest_pulls(pairs, palm, palm, 3), _nearest_pulls(pairs, everything, everything, 4)], axis=1)
-    return Draft(pairs, _wishes(count, pulls, angles=18.0, shift=0.03))
+    pulls = np.concatenate(
+        [_nearest_pulls(pairs, palm, palm, 3), _nearest_pulls(pairs, everything, everything, 4)], axis=1
+    )
+    return Draft(pairs, wishes(count, pulls, angles=18.0, shift=0.03))
 
 
 def _crossing(random: Random, count: int, test: bool) -> Draft:
@@ -316,21 +333,27 @@ def _crossing(random: Random, count: int, test: bool) -> Draft:
     turn = _jittered(random, _left_turn(_turned_about(_FINGERS, _BACK, swing), back), 10.0)
     side = random.choice([-1.0, 1.0], count)
     place = np.stack(
-        [random.uniform(-0.06, 0.05, count), side * random.uniform(0.04, 0.065, count), 0.015 * random.normal(size=count)],
+        [
+            random.uniform(-0.06, 0.05, count),
+            side * random.uniform(0.04, 0.065, count),
+            0.015 * random.normal(size=count),
+        ],
         axis=-1,
     )
     along = random.uniform(-0.05, 0.05, (count, 1)) * np.array([1.0, 0.0, 0.0])
     pairs = Pairs(
         _poses(random, count, test, alike=0.4), turn, _shift(turn, along, place), _forearms(random, count, 5.0, 12.0)
     )
-    return Draft(pairs, _wishes(count, shift=0.05))
+    return Draft(pairs, wishes(count, shift=0.05))
 
 
 def _grasp(random: Random, count: int, test: bool) -> Draft:
     names = ("fist", "open", "together", "one", "thumbs_up", "relaxed")
     angles = _poses(random, count, test, names, share=0.8, alike=0.0)
     grip = np.array([poses.named(name) for name in ("cylinder", "half", "ball")])
-    angles[:, 1] = poses.clipped(grip[random.integers(3, size=count)] + np.radians(6.0) * random.normal(size=(count, 16, 3)))
+    angles[:, 1] = poses.clipped(
+        grip[random.integers(3, size=count)] + np.radians(6.0) * random.normal(size=(count, 16, 3))
+    )
     around = np.radians(random.uniform(0.0, 360.0, count))
     outwards = _turned_about(_BACK, _FINGERS, around)
     across = np.cross(outwards, _FINGERS) * random.choice([-1.0, 1.0], (count, 1))
@@ -342,10 +365,11 @@ def _grasp(random: Random, count: int, test: bool) -> Draft:
     gripping = _pad_spheres([joints[level] for joints in FINGER_JOINTS.values() for level in (1, 2)])
     everything = np.arange(contact.body_of().hand_spheres)
     pulls = np.concatenate(
-        [_nearest_pulls(pairs, everything, gripping, 6), _nearest_pulls(pairs, everything, _pad_spheres([0]), 2)], axis=1
+        [_nearest_pulls(pairs, everything, gripping, 6), _nearest_pulls(pairs, everything, _pad_spheres([0]), 2)],
+        axis=1,
     )
     # Either hand may be the one that grips: half of the drafts are seen in the mirror.
-    drafted = Draft(pairs, _wishes(count, pulls, angles=18.0, shift=0.03))
+    drafted = Draft(pairs, wishes(count, pulls, angles=18.0, shift=0.03))
     return _partly_swapped(drafted, random.random(count) < 0.5)
 
 
@@ -385,23 +409,27 @@ def _object(random: Random, count: int, test: bool) -> Draft:
     axis = _jittered_directions(random, np.tile(_THUMB, (count, 1)), 20.0)
     slide = random.uniform(-0.5, 0.5, (count, 1)) * length[:, None]
     centre = centre + axis * slide
-    thing = np.concatenate([centre - axis * length[:, None] / 2, centre + axis * length[:, None] / 2, radius[:, None]], axis=1)
+    thing = np.concatenate(
+        [centre - axis * length[:, None] / 2, centre + axis * length[:, None] / 2, radius[:, None]], axis=1
+    )
     # The left palm faces the thing from another side and, on a long one, from another place along it.
     around = np.radians(random.uniform(60.0, 300.0, count))
     outwards = _turned_about(_BACK, _THUMB, around)
-    place = centre + outwards * (radius + _HALF_PALM + 0.004)[:, None] - axis * slide * random.uniform(0.5, 2.5, (count, 1))
+    place = (
+        centre + outwards * (radius + _HALF_PALM + 0.004)[:, None] - axis * slide * random.uniform(0.5, 2.5, (count, 1))
+    )
     fingers = np.cross(outwards, _THUMB) * random.choice([-1.0, 1.0], (count, 1))
     turn = _jittered(random, _left_turn(_jittered_directions(random, fingers, 25.0), outwards), 8.0)
     pairs = Pairs(angles, turn, _shift(turn, np.array([0.085, 0.0, 0.0]), place), _forearms(random, count))
     pairs, thing = _cleared(pairs, thing)
     body = contact.body_of()
-    tips = np.array([_tip_sphere(finger) for finger in FINGERS])
+    tips = np.array([tip_sphere(finger) for finger in FINGERS])
     palm_point = np.array([-0.085, -_HALF_PALM, 0.0])
     spheres = np.concatenate([tips, [body.nearest_sphere(palm_point)]])
     pulls = np.concatenate(
         [np.stack([spheres, np.full(6, -2)], axis=-1), np.stack([np.full(6, -2), spheres], axis=-1)]
     ).astype(np.int64)
-    return Draft(pairs, _wishes(count, np.tile(pulls, (count, 1, 1)), angles=20.0, shift=0.04, turn=20.0, thing=thing))
+    return Draft(pairs, wishes(count, np.tile(pulls, (count, 1, 1)), angles=20.0, shift=0.04, turn=20.0, thing=thing))
 
 
 def _cleared(pairs: Pairs, thing: Array) -> tuple[Pairs, Array]:
@@ -429,17 +457,17 @@ def _jittered_directions(random: Random, directions: Array, degrees: float) -> A
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "near": Family(_near, 6000, 0.06, touching=False),
-    "overlapping": Family(_overlapping, 6000, NOWHERE, touching=False),
-    "crossing": Family(_crossing, 4000, NOWHERE, touching=False),
-    "object": Family(_object, 5000, NOWHERE, touching=False),
-    "touch": Family(_touch, 7000, 0.004, touching=True),
-    "fingertips": Family(_fingertips, 8000, 0.004, touching=True),
-    "palms": Family(_palms, 5000, 0.004, touching=True),
-    "interlaced": Family(_interlaced, 7000, 0.004, touching=True),
-    "grasp": Family(_grasp, 5000, 0.004, touching=True),
-    "hand_over_hand": Family(_hand_over_hand, 3000, 0.004, touching=True),
-    "steeple": Family(_steeple, 2500, 0.004, touching=True),
-    "clasp": Family(_clasp, 2500, 0.004, touching=True),
+    "near": Family(_near, 5000, 0.06, touching=False),
+    "overlapping": Family(_overlapping, 5000, NOWHERE, touching=False),
+    "crossing": Family(_crossing, 3500, NOWHERE, touching=False),
+    "object": Family(_object, 4500, NOWHERE, touching=False),
+    "touch": Family(_touch, 6000, 0.004, touching=True),
+    "fingertips": Family(_fingertips, 7000, 0.004, touching=True),
+    "palms": Family(_palms, 4500, 0.004, touching=True),
+    "interlaced": Family(_interlaced, 6000, 0.004, touching=True),
+    "grasp": Family(_grasp, 4000, 0.004, touching=True),
+    "hand_over_hand": Family(_hand_over_hand, 2500, 0.004, touching=True),
+    "steeple": Family(_steeple, 2000, 0.004, touching=True),
+    "clasp": Family(_clasp, 2000, 0.004, touching=True),
 }
 """Name -> family, in the order of the stored index."""

@@ -125,12 +125,12 @@ def measure(pairs: Pairs) -> MeshContact:
 
 
 @numba.njit(cache=True, inline="always")
-def _dot(ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]
+def _dot(ax, ay, az, bx, by, bz):
     return ax * bx + ay * by + az * bz
 
 
 @numba.njit(cache=True)
-def _triangle_distance(p, a, b, c):  # type: ignore[no-untyped-def]
+def _triangle_distance(p, a, b, c):
     """Squared distance of a point from a triangle (Ericson, Real-Time Collision Detection)."""
     abx, aby, abz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     acx, acy, acz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
@@ -162,7 +162,7 @@ def _triangle_distance(p, a, b, c):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def signed_distances(points, wanted, vertices, triangles, ring_start, ring, by_bone, bone_start):  # type: ignore[no-untyped-def]
+def signed_distances(points, wanted, vertices, triangles, ring_start, ring, by_bone, bone_start):
     """Signed distance (V,) of points from a mesh, negative inside, and the nearest vertex; -1 beyond FAR.
 
     A point counts as inside where it lies behind the nearest face around its nearest vertex and the
@@ -214,9 +214,7 @@ def signed_distances(points, wanted, vertices, triangles, ring_start, ring, by_b
                 continue
             ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
             wx, wy, wz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-            side = _dot(
-                p[0] - a[0], p[1] - a[1], p[2] - a[2], uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
-            )
+            side = _dot(p[0] - a[0], p[1] - a[1], p[2] - a[2], uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx)
             # On an edge or a corner several faces are equally near: any of them raises the question.
             behind = side < 0.0 or (behind and squared > closest * (1.0 - 1e-9))
             closest = min(closest, squared)
@@ -233,7 +231,7 @@ def signed_distances(points, wanted, vertices, triangles, ring_start, ring, by_b
 
 
 @numba.njit(cache=True, fastmath=True)
-def _winding(p, vertices, triangles):  # type: ignore[no-untyped-def]
+def _winding(p, vertices, triangles):
     """Generalised winding number of a mesh about a point (van Oosterom and Strackee)."""
     total = 0.0
     for t in range(len(triangles)):
@@ -251,7 +249,7 @@ def _winding(p, vertices, triangles):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def winding_depth(points, wanted, vertices, triangles):  # type: ignore[no-untyped-def]
+def winding_depth(points, wanted, vertices, triangles):
     """How deep (metres) the deepest of the wanted points lies inside a mesh: all triangles, no shortcuts."""
     low, high = np.full(3, 1e9), np.full(3, -1e9)
     for v in range(len(vertices)):

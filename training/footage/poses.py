@@ -263,7 +263,7 @@ def _overlap_pairs() -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
     return first, second, least
 
 
-def _posed(angles: Array):  # type: ignore[no-untyped-def]
+def _posed(angles: Array):
     model = free_hand("right")
     rotation = rotations_from_angles(angles, free_hinges("right"))
     return model.pose(rotation, np.zeros((len(angles), 3)), model.rest())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What two hands do together: patterns of twelve families, sampled, relaxed to contact, kept if sound.
 
-`python -m training.footage.two_hands` makes `data/two_hands.npz` and the card in docs/footage.md
-again. Everything else draws from that file with `load` and `fitted`.
+`data/two_hands.npz` holds them; make_two_hands.py makes it again. Everything else draws from it with
+`load`, gives it another shape with `fitted` and puts it before a camera with `placed`.
 """
 
 from __future__ import annotations
@@ -85,8 +85,13 @@ class Patterns:
 
 
 @lru_cache(maxsize=1)
-def load(path: Path = PATTERN_FILE) -> Patterns:
+def load() -> Patterns:
     """The committed patterns."""
+    return read(PATTERN_FILE)
+
+
+def read(path: Path) -> Patterns:
+    """A file of patterns."""
     hinges = free_hinges("right")
     with np.load(path, allow_pickle=False) as file:
         count = len(file["family"])
