@@ -105,6 +105,7 @@ class Seer:
             "velocity": np.array([track.velocity for track in tracks]).reshape(count, 2),
             "right": np.array([track.right for track in tracks], np.float64),
             "time": np.array([track.time for track in tracks], np.float64),
+            "strength": np.array([track.strength for track in tracks], np.float64),
             "plan": np.array(
                 [self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched], np.int64
             ),
@@ -112,10 +113,12 @@ class Seer:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from a `state`."""
-        columns = ("ids", "crop", "points", "velocity", "right", "time", "lost")
+        columns = ("ids", "crop", "points", "velocity", "right", "time", "strength", "lost")
         self._tracker.tracks = [
-            Track(int(id_), crop, points, velocity, float(right), float(time), bool(lost))
-            for id_, crop, points, velocity, right, time, lost in zip(*(state[key] for key in columns), strict=True)
+            Track(int(id_), crop, points, velocity, float(right), float(time), float(strength), bool(lost))
+            for id_, crop, points, velocity, right, time, strength, lost in zip(
+                *(state[key] for key in columns), strict=True
+            )
         ]
         plan = self._tracker.plan
         values = (int(value) for value in state["plan"])

@@ -22,7 +22,9 @@ PRESENT: Final = 0.5
 """Presence from which a crop holds a hand."""
 
 _STILL_PRESENT: Final = 0.35
-"""Presence up to which a hand that is being followed is not given up."""
+"""Presence up to which a hand that was followed well is not given up."""
+_WELL_FOLLOWED: Final = 0.85
+_STRENGTH_MEMORY: Final = 0.2
 _SETTLED: Final = (0.04, 0.07, 0.09)
 """Shift, log size and angle up to which the old crop still fits: a crop that follows every tremble
 feeds the tremble back."""
@@ -45,7 +47,7 @@ _RETURN_REACH: Final = 1.5
 """Crop sides within which a returning hand is taken for the lost one."""
 _CERTAIN_PALM: Final = 0.5
 _DOUBTFUL_PRESENCE: Final = 0.8
-"""Presence that a hand from a doubtful palm needs."""
+"""Presence that a hand from a doubtful palm, or from a part of the picture, needs."""
 _PALM_POINTS: Final = (0, 5, 9, 13, 17)
 
 
@@ -64,14 +66,22 @@ class Track:
     """running mean of the network's handedness"""
     time: float
     """seconds, when it was seen last"""
+    strength: float = 1.0
+    """running mean of presence"""
     lost: bool = False
+
+    @property
+    def least_presence(self) -> float:
+        """Presence that the next picture must show."""
+        return _STILL_PRESENT if self.strength >= _WELL_FOLLOWED else PRESENT
 
     def predicted(self, time: float) -> Array:
         """(5,) the crop moved to where the hand should be."""
         step = self.velocity * ((time - self.time) * _FOLLOWED)
-        length, longest = float(np.linalg.norm(step)), _FARTHEST * float(self.crop[2])
+        length, side = float(np.linalg.norm(step)), float(self.crop[2])
         crop = self.crop.copy()
-        crop[:2] += step * min(1.0, longest / max(length, 1e-9))
+        if length > _SETTLED[0] * side:
+            crop[:2] += step * min(1.0, _FARTHEST * side / length)
         return crop
 
 
@@ -107,7 +117,8 @@ class Tracker:
         lost = [track for track in self.tracks if track.lost]
         for search in self.plan.searches(image, len(kept), [track.predicted(time) for track in lost]):
             palms = self.palms.detect(image, threshold=search.threshold, part=search.part)
-            for hand in self._new_hands(image, palms, [one.seen for one in result]):
+            least = _DOUBTFUL_PRESENCE if search.part is not None else PRESENT
+            for hand in self._new_hands(image, palms, [one.seen for one in result], least):
                 if len(result) < self.plan.most_hands:
                     result.append(self._adopt(hand, time))
             if len(result) >= self.plan.expected_hands:
@@ -118,18 +129,25 @@ class Tracker:
     def _follow(self, image: Image, tracks: list[Track], time: float) -> list[SeenHand | None]:
         seen = self.hands.look(image, [track.predicted(time) for track in tracks])
         # A hand that changed its mind about where to go is looked for where it was, too.
-        again = [i for i, hand in enumerate(seen) if hand.presence < _STILL_PRESENT and _has_moved(tracks[i], time)]
+        again = [
+            i for i, hand in enumerate(seen) if hand.presence < tracks[i].least_presence and _has_moved(tracks[i], time)
+        ]
         for i, hand in zip(again, self.hands.look(image, [tracks[i].crop for i in again]), strict=True):
             seen[i] = hand
         badly = [i for i, hand in enumerate(seen) if hand.presence >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
         for i, hand in zip(badly, self.hands.look(image, [seen[i].next_crop for i in badly]), strict=True):
             seen[i] = hand if hand.presence >= seen[i].presence else seen[i]
-        return [hand if self._is_hand(hand, _STILL_PRESENT) else None for hand in seen]
+        return [
+            hand if self._is_hand(hand, track.least_presence) else None
+            for track, hand in zip(tracks, seen, strict=True)
+        ]
 
     def _is_hand(self, hand: SeenHand, least: float) -> bool:
         return hand.presence >= least and self.area.holds(hand.screen[list(_PALM_POINTS), :2].mean(0))
 
-    def _new_hands(self, image: Image, palms: Iterable[Palm], known: list[SeenHand]) -> list[SeenHand]:
+    def _new_hands(
+        self, image: Image, palms: Iterable[Palm], known: list[SeenHand], least_presence: float
+    ) -> list[SeenHand]:
         fresh: list[SeenHand] = []
         for palm in palms:
             if any(_covers(hand, palm) for hand in [*known, *fresh]):
@@ -139,7 +157,7 @@ class Tracker:
                 if hand.presence < PRESENT / 2:
                     break
                 hand = self.hands.look(image, [hand.next_crop])[0]
-            least = PRESENT if palm.score >= _CERTAIN_PALM else _DOUBTFUL_PRESENCE
+            least = least_presence if palm.score >= _CERTAIN_PALM else _DOUBTFUL_PRESENCE
             if self._is_hand(hand, least) and not any(are_same_hand(hand, other) for other in [*known, *fresh]):
                 fresh.append(hand)
         return fresh
@@ -162,7 +180,8 @@ class Tracker:
             track = _moved_on(replace(old, lost=False, velocity=np.zeros(2), time=time), hand, time)
             self.tracks = [track if one.id == old.id else one for one in self.tracks]
         else:
-            track = Track(self.next_id, hand.next_crop, hand.screen[:, :2], np.zeros(2), hand.right, time)
+            points = hand.screen[:, :2]
+            track = Track(self.next_id, hand.next_crop, points, np.zeros(2), hand.right, time, hand.presence)
             self.next_id += 1
             self.tracks = [*self.tracks, track]
         return TrackedHand(track=track.id, seen=hand, motion=0.0)
@@ -204,6 +223,7 @@ def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
         velocity=velocity,
         right=0.9 * track.right + 0.1 * hand.right,
         time=time,
+        strength=track.strength + (hand.presence - track.strength) * _STRENGTH_MEMORY,
     )
 
 
