@@ -113,7 +113,7 @@ def test_solving_again_gives_the_same(tmp_path) -> None:
 
 @pytest.mark.parametrize("sides", [("right",), SIDES])
 def test_windows_agree_with_one_solve(sides: tuple[str, ...]) -> None:
-    made = scene(150, sides=sides, noise=0.5, seed=5)
+    made = scene(150, sides=sides, noise=0.3, seed=5)
     whole = solve(made.take, fit=FitSettings(window=1000, clip_steps=20))
     split = solve(made.take, fit=FitSettings(window=90, overlap=60, clip_steps=20))
     for side in sides:

@@ -10,12 +10,8 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.fit import spatial
 from blender_handmocap.engine.fit.hinges import rotations_from_angles, unpack
 from blender_handmocap.engine.fit.kinematics import (
-    CENTRED,
-    FREE,
-    PALM_POINTS,
     POINT_BONE,
     POINT_ORDER,
-    BoneQuadratic,
     Chain,
     HandState,
     concatenate,
@@ -76,53 +72,16 @@ def dense_jacobian(chain: Chain, state: HandState) -> np.ndarray:
     return out
 
 
-def test_gradient_and_matrix_are_the_dense_ones() -> None:
-    chain, state = right_chain(), random_state()
-    rng = np.random.default_rng(2)
-    rows, residual = rng.normal(size=(3, 2, 21, COUNT)), rng.normal(size=(2, 21, COUNT))
+def test_slopes_are_those_of_finite_differences() -> None:
+    chain, state = right_chain(np.random.default_rng(2).normal(size=(21, 3)) * 0.005), random_state()
     posed = chain.pose(state)
-    quadratic = BoneQuadratic.zero(COUNT)
-    quadratic.add_rows(FREE, posed.points, rows, residual)
-    centre = np.zeros((3, COUNT))
-    jacobian = np.einsum("irkb,ikpb->rkpb", rows, dense_jacobian(chain, state))
-    gradient = np.einsum("rkpb,rkb->pb", jacobian, residual)
-    matrix = np.einsum("rkpb,rkqb->pqb", jacobian, jacobian)
-    np.testing.assert_allclose(chain.gradient(posed, quadratic, centre), gradient, atol=1e-6)
-    np.testing.assert_allclose(chain.normal_matrix(posed, quadratic, centre), matrix, atol=1e-6)
-
-
-def test_the_centred_set_is_relative_to_the_palm_and_turned_back() -> None:
-    chain, state = right_chain(), random_state()
     rng = np.random.default_rng(3)
-    weight = rng.uniform(0.5, 2.0, size=(21, COUNT))
-    observed = rng.normal(size=(3, 21, COUNT)) * 0.05
-
-    def residual(s: HandState) -> np.ndarray:
-        points = chain.pose(s).points
-        relative = points - points[:, :PALM_POINTS].mean(1)[:, None]
-        turned = spatial.apply(spatial.transposed(s.nuisance)[:, :, None], relative)
-        return (turned - observed) * weight
-
-    step = 1e-6
-    dense = np.zeros((3, 21, chain.size, COUNT))
-    for unknown in range(chain.size):
-        delta = np.zeros((chain.size, COUNT))
-        delta[unknown] = step
-        dense[:, :, unknown] = (residual(state.moved(delta)) - residual(state.moved(-delta))) / (2.0 * step)
-
-    posed = chain.pose(state)
-    quadratic = BoneQuadratic.zero(COUNT)
-    rows = np.zeros((3, 3, 21, COUNT))
-    rows[0, 0] = rows[1, 1] = rows[2, 2] = weight
-    in_camera = spatial.apply(state.nuisance[:, :, None], residual(state))
-    quadratic.add_rows(CENTRED, posed.points, rows, in_camera)
-    centre = posed.points[:, :PALM_POINTS].mean(1)
-    np.testing.assert_allclose(
-        chain.gradient(posed, quadratic, centre), np.einsum("ikpb,ikb->pb", dense, residual(state)), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        chain.normal_matrix(posed, quadratic, centre), np.einsum("ikpb,ikqb->pqb", dense, dense), atol=1e-5
-    )
+    point, force = rng.integers(0, 21, 40), rng.normal(size=(3, 40, COUNT))
+    wrench = np.concatenate([spatial.cross(posed.points[:, point], force), force])
+    found = np.zeros((COUNT, 40, chain.size))
+    chain.slopes(posed, point, wrench.transpose(2, 1, 0), found, np.empty((COUNT, 40, 22)))
+    expected = np.einsum("irb,irpb->brp", force, dense_jacobian(chain, state)[:, point])
+    np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
 def test_directions_are_the_motion_of_single_points() -> None:

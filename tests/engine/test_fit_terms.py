@@ -8,7 +8,7 @@ import pytest
 
 from blender_handmocap.engine.fit import spatial
 from blender_handmocap.engine.fit.energy import Energy
-from blender_handmocap.engine.fit.kinematics import FREE, BoneQuadratic, Chain, HandState
+from blender_handmocap.engine.fit.kinematics import Chain, HandState
 from blender_handmocap.engine.fit.observations import Seen
 from blender_handmocap.engine.fit.settings import FitSettings
 from blender_handmocap.engine.fit.terms import (
@@ -72,9 +72,16 @@ def differences(energy: Energy, state: HandState, seen: Seen, prediction: Predic
 
 
 def test_robust_value_and_slope() -> None:
-    value, slope = geman_mcclure(np.array([0.0, 9.0, 1e12]), np.array([1.0, 0.5, 1.0]), 3.0)
+    value, root = geman_mcclure(np.array([0.0, 9.0, 1e12]), np.array([1.0, 0.5, 1.0]), 3.0)
     np.testing.assert_allclose(value, [0.0, 0.5 * 4.5, 9.0], rtol=1e-9)
-    np.testing.assert_allclose(slope[:2], [1.0, 0.5 * 0.25])
+    np.testing.assert_allclose(root[:2] ** 2, [1.0, 0.5 * 0.25])
+
+
+def reprojected(points: np.ndarray, translation: np.ndarray, seen: Seen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cost, wrenches and residuals."""
+    wrench, residual = np.zeros((1, 42, 6)), np.zeros((1, 42))
+    cost = reprojection.evaluate(points, translation, seen, 6.0, wrench, residual)
+    return cost, wrench, residual
 
 
 def test_reprojection_of_one_point_by_hand() -> None:
@@ -82,16 +89,16 @@ def test_reprojection_of_one_point_by_hand() -> None:
     ray, weight = np.zeros((2, 21, 1)), np.zeros((21, 1))
     ray[:, 0, 0], weight[0] = (0.2 - 0.02, 0.4), 1.0
     seen = Seen(ray, np.full((21, 1), 0.01), weight, points, np.ones((21, 1)), np.zeros((21, 1)))
-    quadratic = BoneQuadratic.zero(1)
     # One point, 2 sigmas off in x: 4 / (1 + 4 / 36).
-    assert reprojection.add(quadratic, points, translation, seen, 6.0)[0] == pytest.approx(3.6)
-    # Its slope by x of the place: weight * residual / (sigma * depth).
-    assert quadratic.wrench[3, FREE, 0, 0] == pytest.approx(2.0 / (0.01 * 0.5) * 0.9**2)
+    cost, wrench, residual = reprojected(points, translation, seen)
+    assert cost[0] == pytest.approx(3.6)
+    # Half the slope of the cost by x of the place: weight * residual / (sigma * depth).
+    assert (wrench[0, :, 3] * residual[0]).sum() == pytest.approx(2.0 / (0.01 * 0.5) * 0.9**2)
 
 
 def test_a_hand_behind_the_camera_is_hopeless() -> None:
     seen = Seen(*(np.ones(shape) for shape in ((2, 21, 1), (21, 1), (21, 1), (3, 21, 1), (21, 1), (21, 1))))
-    cost = reprojection.add(BoneQuadratic.zero(1), np.zeros((3, 21, 1)), np.array([[0.0], [0.0], [-1.0]]), seen, 6.0)
+    cost, _, _ = reprojected(np.zeros((3, 21, 1)), np.array([[0.0], [0.0], [-1.0]]), seen)
     assert cost[0] > 1e6
 
 
@@ -100,9 +107,9 @@ def test_points3d_is_blind_to_place_and_forgives_the_nuisance_rotation(chain: Ch
     seen = seen_from(chain, state, noise=0.0)
     points = chain.pose(state).points
     straight = np.repeat(np.eye(3)[..., None], COUNT, -1)
-    cost, centre = points3d.add(BoneQuadratic.zero(COUNT), points, straight, seen, 3.0)
+    wrench, about, residual = np.zeros((COUNT, 63, 6)), np.zeros((COUNT, 63, 3)), np.zeros((COUNT, 63))
+    cost = points3d.evaluate(points, straight, seen, 3.0, wrench, about, residual)
     np.testing.assert_allclose(cost, 0.0, atol=1e-20)
-    np.testing.assert_allclose(centre, points[:, :6].mean(1))
     turned = Seen(
         seen.rays,
         seen.ray_sigma,
@@ -111,7 +118,7 @@ def test_points3d_is_blind_to_place_and_forgives_the_nuisance_rotation(chain: Ch
         seen.point_sigma,
         seen.point_weight,
     )
-    cost, _ = points3d.add(BoneQuadratic.zero(COUNT), points, state.nuisance, turned, 3.0)
+    cost = points3d.evaluate(points, state.nuisance, turned, 3.0, wrench, about, residual)
     np.testing.assert_allclose(cost, 0.0, atol=1e-18)
 
 
@@ -171,12 +178,12 @@ def test_whole_energy_has_the_gradient_it_claims(chain: Chain) -> None:
     near = state.moved(0.05 * np.random.default_rng(3).normal(size=(31, COUNT)))
     prediction = Prediction(near, sigma, sigma, sigma)
     found = energy.evaluate(state, seen)
-    np.testing.assert_allclose(found.gradient, differences(energy, state, seen), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found.gradient.T, differences(energy, state, seen), rtol=1e-5, atol=1e-4)
     found = energy.evaluate(state, seen, prediction)
-    np.testing.assert_allclose(found.gradient, differences(energy, state, seen, prediction), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found.gradient.T, differences(energy, state, seen, prediction), rtol=1e-5, atol=1e-4)
     for hand in range(COUNT):
-        assert np.linalg.eigvalsh(found.matrix[..., hand]).min() > 0.0
-        np.testing.assert_allclose(found.matrix[..., hand], found.matrix[..., hand].T, atol=1e-8)
+        assert np.linalg.eigvalsh(found.matrix[hand]).min() > 0.0
+        np.testing.assert_allclose(found.matrix[hand], found.matrix[hand].T, atol=1e-8)
 
 
 def moving_state(count: int, seed: int = 0) -> HandState:

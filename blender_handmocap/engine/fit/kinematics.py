@@ -9,11 +9,10 @@ unknowns of a hand, in this order, are
     6..    the free hinge angles, radians, in the packed order of `hinges.free_index`
     last 3 nuisance rotation of the observed 3D points, N <- exp(n) N, radians
 
-Derivatives follow the rigid-body way. A bone's motion is a twist (angular, linear) about the
-wrist: a point p of it moves by angular x p + linear. Each unknown is one twist of all bones
-behind it, so what a term says about points (a force and a 3x3 stiffness each) is first summed
-per bone, then over the bones behind a joint, and meets the joint's twist last. That costs a
-few thousand operations a hand where the dense product J^T J costs two hundred thousand.
+A bone's motion is a twist (angular, linear) about the wrist: a point p of it moves by
+angular x p + linear. Each unknown is one twist of all bones behind it, so a Jacobian is one
+product of the points' matrices [-[p]x, 1] with the twists; there are no derivatives of rotation
+vectors anywhere.
 
 Bones are numbered as their joints in MANO's order; bone 0 is the palm. Axes are listed in
 `spatial`: the batch is last.
@@ -166,47 +165,6 @@ class Posed:
         return out
 
 
-FREE: Final = 0
-"""Index of the set that acts on points where they are."""
-CENTRED: Final = 1
-"""Index of the set that acts on points relative to a palm point, turned back by the nuisance
-rotation: the translation does not move them, and the nuisance unknowns act as the root's
-rotation about that point with the opposite sign."""
-
-
-@dataclass
-class BoneQuadratic:
-    """What terms say about points, summed per bone, for the two sets FREE and CENTRED.
-
-    For small twists s_b of the bones the terms' cost grows by 2 wrench_b . s_b + s_b . matrix_b s_b.
-    """
-
-    wrench: Array
-    """(6, 2, 16, B)"""
-    matrix: Array
-    """(6, 6, 2, 16, B)"""
-
-    @classmethod
-    def zero(cls, count: int) -> BoneQuadratic:
-        return cls(np.zeros((6, 2, JOINT_COUNT, count)), np.zeros((6, 6, 2, JOINT_COUNT, count)))
-
-    def add_rows(self, which: int, points: Array, rows: Array, residual: Array) -> None:
-        """Add squared residuals (R, 21, B) of points (3, 21, B); rows (3, R, 21, B) are their slopes by the point."""
-        wrench = np.empty((6, *rows.shape[1:]))
-        wrench[:3] = spatial.cross(points[:, None], rows)
-        wrench[3:] = rows
-        self.wrench[:, which] += _sum_per_bone(np.einsum("irkb,rkb->ikb", wrench, residual))
-        self.matrix[:, :, which] += _sum_per_bone(np.einsum("irkb,jrkb->ijkb", wrench, wrench))
-
-
-def _sum_per_bone(points: Array) -> Array:
-    """(..., 21, B) in POINT_ORDER -> (..., 16, B)."""
-    out = np.empty((*points.shape[:-2], JOINT_COUNT, points.shape[-1]))
-    out[..., 0, :] = points[..., :PALM_POINTS, :].sum(-2)
-    out[..., 1:, :] = points[..., PALM_POINTS:, :]
-    return out
-
-
 class Chain:
     """One right hand of fixed shape: rest lengths, hinge axes and where its observed points sit."""
 
@@ -235,8 +193,8 @@ class Chain:
         """(5, 3, 3) each: 1 where an angle is free, lower and upper limits"""
         self._between = np.moveaxis(between, (0, 1), (2, 3))[..., None]
         self._knuckles = joints[:, 0].T.copy()
-        self._reach = np.moveaxis(reach, -1, 0)[..., None]
-        self._ends = self._reach + shift[PALM_POINTS:].reshape(_FINGERS, _LEVELS, 3).transpose(2, 0, 1)[..., None]
+        ends = reach + shift[PALM_POINTS:].reshape(_FINGERS, _LEVELS, 3)
+        self._arms = np.stack([reach, ends], axis=-1).transpose(2, 3, 0, 1)[..., None]
         self.palm_points = np.concatenate([np.zeros((3, 1)), self._knuckles], axis=1) + shift[:PALM_POINTS].T
         """(3, 6) the palm's points in canonical axes"""
 
@@ -251,19 +209,13 @@ class Chain:
         """number of unknowns of a hand, the nuisance rotation included"""
         self.lower = hinges.limits.reshape(-1, 2)[flat, 0]
         self.upper = hinges.limits.reshape(-1, 2)[flat, 1]
-        self._pairs = np.array(
-            [
-                (i, j)
-                for i in range(self.angle_count)
-                for j in range(i, self.angle_count)
-                if self._finger[i] == self._finger[j]
-            ]
-        ).T
         self._behind = (self._finger[:, None] == (np.arange(JOINT_COUNT) - 1) // _LEVELS) & (
             self._level[:, None] <= (np.arange(JOINT_COUNT) - 1) % _LEVELS
         )
         self._behind[:, 0] = False
         """(A, 16) whether the angle moves the bone"""
+        self._moves = self._behind.T[POINT_BONE].astype(np.float64)
+        """(21, A) 1 where the angle moves the point"""
 
     def pose(self, state: HandState) -> Posed:
         """Forward kinematics of B hands."""
@@ -273,42 +225,47 @@ class Chain:
         cosine[self.angle_axis, self._finger, self._level] = np.cos(state.angles)
         sine[self.angle_axis, self._finger, self._level] = np.sin(state.angles)
         turn = _euler(cosine, sine)
+        local = spatial.product(self._between, turn)
 
-        before = np.empty((3, 3, _FINGERS, _LEVELS, count))
-        bones = np.empty_like(before)
-        joints = np.empty((3, _FINGERS, _LEVELS, count))
-        parent = np.broadcast_to(state.root[:, :, None], (3, 3, _FINGERS, count))
-        joints[:, :, 0] = np.einsum("ijb,jf->ifb", state.root, self._knuckles)
+        bones = np.empty((3, 3, _FINGERS, _LEVELS, count))
+        parent = state.root[:, :, None]
         for level in range(_LEVELS):
-            if level:
-                joints[:, :, level] = joints[:, :, level - 1] + spatial.apply(parent, self._reach[:, :, level - 1])
-            before[:, :, :, level] = spatial.product(parent, self._between[:, :, :, level])
-            parent = spatial.product(before[:, :, :, level], turn[:, :, :, level])
-            bones[:, :, :, level] = parent
-
+            parent = np.einsum("ij...,jk...->ik...", parent, local[:, :, :, level], out=bones[:, :, :, level])
+        # Of each bone at once: to the next joint, and to its point.
+        arms = np.einsum("ij...,jk...->ki...", bones, self._arms)
+        joints = np.empty((3, _FINGERS, _LEVELS, count))
+        np.einsum("ijb,jf->ifb", state.root, self._knuckles, out=joints[:, :, 0])
+        np.add(joints[:, :, 0], arms[0, :, :, 0], out=joints[:, :, 1])
+        np.add(joints[:, :, 1], arms[0, :, :, 1], out=joints[:, :, 2])
         points = np.empty((3, KEYPOINT_COUNT, count))
-        points[:, :PALM_POINTS] = np.einsum("ijb,jk->ikb", state.root, self.palm_points)
-        points[:, PALM_POINTS:] = (joints + spatial.apply(bones, self._ends)).reshape(3, -1, count)
+        np.einsum("ijb,jk->ikb", state.root, self.palm_points, out=points[:, :PALM_POINTS])
+        points[:, PALM_POINTS:] = (joints + arms[1]).reshape(3, -1, count)
 
-        axes = np.empty((3, 3, _FINGERS, _LEVELS, count))
-        axes[:, 0] = before[:, 0]
-        axes[:, 1] = before[:, 1] * cosine[0] + before[:, 2] * sine[0]
-        axes[:, 2] = bones[:, 2]
-        angular = axes[:, self.angle_axis, self._finger, self._level]
-        linear = spatial.cross(joints[:, self._finger, self._level], angular)
-        return Posed(state.root, bones, joints, points, np.concatenate([angular, linear]))
+        # The axes in the frame they lead to: flexion is turned back by abduction and twist, abduction by twist.
+        axes = np.zeros((3, 3, _FINGERS, _LEVELS, count))
+        axes[0] = turn[0]
+        axes[1, 0], axes[1, 1], axes[2, 2] = sine[2], cosine[2], 1.0
+        angular = np.einsum(
+            "ija,ja->ia",
+            bones[:, :, self._finger, self._level].reshape(3, 3, -1),
+            axes.swapaxes(0, 1)[:, self.angle_axis, self._finger, self._level].reshape(3, -1),
+        ).reshape(3, self.angle_count, count)
+        twists = np.empty((6, self.angle_count, count))
+        twists[:3] = angular
+        twists[3:] = spatial.cross(joints[:, self._finger, self._level], angular)
+        return Posed(state.root, bones, joints, points, twists)
 
-    def gather(self, bones: Array) -> Array:
-        """What each bone bears (..., 16, B) -> what all bones behind each joint bear; 0 is the whole hand."""
-        out = np.empty_like(bones)
-        lead, count = bones.shape[:-2], bones.shape[-1]
-        fingers = bones[..., 1:, :].reshape(*lead, _FINGERS, _LEVELS, count)
-        first, middle, last = (fingers[..., level, :] for level in range(_LEVELS))
-        middle = middle + last
-        first = first + middle
-        out[..., 0, :] = bones[..., 0, :] + first.sum(-2)
-        out[..., 1::3, :], out[..., 2::3, :], out[..., 3::3, :] = first, middle, last
-        return out
+    def slopes(self, posed: Posed, point: IntArray, wrench: Array, out: Array, spare: Array) -> None:
+        """Write rows (B, R, P) of what pushes points: row r is `wrench` (B, R, 6) on the bone of point[r].
+
+        A force f at p is the wrench (p x f, f): the row is the slope of f . p. The root's columns are
+        the wrench itself, an angle's its twist's share of it; the nuisance rotation's stay as they are.
+        `spare` (B, R, A) is scratch space.
+        """
+        out[..., ROOT] = wrench
+        twists = np.ascontiguousarray(posed.twists.transpose(2, 0, 1))
+        np.matmul(wrench, twists, out=spare)
+        np.multiply(spare, self._moves[point], out=out[..., FIRST_ANGLE:-3])
 
     def directions(self, posed: Posed, bone: IntArray, batch: IntArray, at: Array, along: Array) -> Array:
         """Rows (n, 6 + A) of d(along . point): points `at` (3, n) fixed to `bone` of hand `batch`.
@@ -321,53 +278,6 @@ class Chain:
         angles = (posed.twists[:, :, batch] * wrench[:, None]).sum(0)
         rows[:, FIRST_ANGLE:] = (angles * self._behind[:, bone]).T
         return rows
-
-    def normal_matrix(self, posed: Posed, quadratic: BoneQuadratic, centre: Array) -> Array:
-        """J^T H J (P, P, B); `centre` (3, B) is the palm point that the set CENTRED is relative to."""
-        gathered = self.gather(quadratic.matrix)
-        pulled = np.einsum("ijsab,jab->isab", gathered[..., self.angle_joint, :], posed.twists)
-        about = self._turns_about(centre)
-        turned = np.einsum("ijb,jkb->ikb", gathered[:, :, CENTRED, 0], about)
-        rotation = np.einsum("ikb,ilb->klb", about, turned)
-        rotation_angles = np.einsum("ikb,iab->kab", about, pulled[:, CENTRED])
-
-        angles = slice(FIRST_ANGLE, -3)
-        out = np.zeros((self.size, self.size, posed.root.shape[-1]))
-        out[ROOT, ROOT] = gathered[:, :, FREE, 0]
-        out[ROTATION, ROTATION] += rotation
-        out[ROOT, angles] = pulled[:, FREE]
-        out[ROTATION, angles] += rotation_angles
-        out[angles, ROOT] = spatial.transposed(out[ROOT, angles])
-        i, j = self._pairs
-        block = np.einsum("cpb,cpb->pb", posed.twists[:, i], (pulled[:, FREE] + pulled[:, CENTRED])[:, j])
-        out[FIRST_ANGLE + i, FIRST_ANGLE + j] = block
-        out[FIRST_ANGLE + j, FIRST_ANGLE + i] = block
-        out[-3:, -3:] = rotation
-        out[-3:, ROTATION] = out[ROTATION, -3:] = -rotation
-        out[-3:, angles] = -rotation_angles
-        out[angles, -3:] = -spatial.transposed(rotation_angles)
-        return out
-
-    def gradient(self, posed: Posed, quadratic: BoneQuadratic, centre: Array) -> Array:
-        """J^T f (P, B); see `normal_matrix`."""
-        gathered = self.gather(quadratic.wrench)
-        both = gathered[:, FREE] + gathered[:, CENTRED]
-        rotation = gathered[:3, CENTRED, 0] - spatial.cross(centre, gathered[3:, CENTRED, 0])
-        out = np.empty((self.size, posed.root.shape[-1]))
-        out[ROOT] = gathered[:, FREE, 0]
-        out[ROTATION] += rotation
-        np.einsum("cab,cab->ab", posed.twists, both[:, self.angle_joint], out=out[FIRST_ANGLE:-3])
-        np.negative(rotation, out=out[-3:])
-        return out
-
-    @staticmethod
-    def _turns_about(centre: Array) -> Array:
-        """(6, 3, B): the twists of unit rotations about a point (3, B)."""
-        about = np.zeros((6, 3, centre.shape[-1]))
-        for axis in range(3):
-            about[axis, axis] = 1.0
-        about[3:] = spatial.skew(centre)
-        return about
 
 
 def _euler(cosine: Array, sine: Array) -> Array:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import spatial
 from .energy import Energy, Evaluation
 from .kinematics import HandState, concatenate
 from .observations import Seen
@@ -103,11 +102,11 @@ def _minimise(
 
 def damped_step(now: Evaluation, damping: Array) -> Array:
     """The step (P, B) of Levenberg-Marquardt with a damping (B,) relative to the matrix's diagonal."""
-    matrix = spatial.to_batch_first(now.matrix)
+    matrix = now.matrix.copy()
     index = np.arange(matrix.shape[-1])
     # A hand of which nothing is seen has no place: the floor keeps it where it is.
     matrix[:, index, index] = matrix[:, index, index] * (1.0 + damping)[:, None] + _FLOOR
-    return -np.linalg.solve(matrix, now.gradient.T[..., None])[..., 0].T
+    return -np.linalg.solve(matrix, now.gradient[..., None])[..., 0].T
 
 
 def _placed(values: Array, index: NDArray[np.intp], new: Array) -> Array:

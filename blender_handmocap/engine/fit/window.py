@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .banded import BlockSystem
 from .corrections import Pins
 from .energy import Energy
-from .kinematics import CENTRED, FIRST_ANGLE, ROTATION, BoneQuadratic, HandState
+from .kinematics import FIRST_ANGLE, ROTATION, HandState
 from .observations import Seen
 from .solver import CHUNK
 from .spatial import Array
@@ -108,8 +108,8 @@ class Window:
             piece = np.arange(first, min(first + CHUNK, count))
             found = self._energy.evaluate(state.take(piece), self._frames.seen.take(piece))
             cost += float(found.cost.sum())
-            gradient[piece] = found.gradient.T
-            matrix[piece] = np.moveaxis(found.matrix, -1, 0)
+            gradient[piece] = found.gradient
+            matrix[piece] = found.matrix
         pins = self._frames.pins
         if pins.any:
             value, slope = pins.evaluate(state)
@@ -150,12 +150,13 @@ class Window:
             seen.point_sigma,
             seen.point_weight,
         )
-        quadratic = BoneQuadratic.zero(part.count)
-        cost = reprojection.add(quadratic, posed.points, part.translation, seen, _NO_ROBUST)
-        centre = np.zeros((3, part.count))
-        quadratic.wrench[:, CENTRED] = 0.0
-        matrix[pinned] += np.moveaxis(chain.normal_matrix(posed, quadratic, centre), -1, 0)
-        gradient[pinned] += chain.gradient(posed, quadratic, centre).T
+        rows = np.zeros((part.count, len(reprojection.POINT), chain.size))
+        wrench, residual = np.empty((*rows.shape[:2], 6)), np.empty(rows.shape[:2])
+        cost = reprojection.evaluate(posed.points, part.translation, seen, _NO_ROBUST, wrench, residual)
+        spare = np.empty((*rows.shape[:2], chain.angle_count))
+        chain.slopes(posed, reprojection.POINT, wrench, rows, spare)
+        matrix[pinned] += np.swapaxes(rows, 1, 2) @ rows
+        gradient[pinned] += (np.swapaxes(rows, 1, 2) @ residual[..., None])[..., 0]
         return float(cost.sum())
 
     def _add_smoothness(self, matrix: Array, smooth: acceleration.Smoothness) -> None:

@@ -2,32 +2,56 @@
 """Observed 3D points: the hand has the observed form, up to a small rotation of the whole.
 
 Residual: point minus observation, both about the mean of the palm's points, over its sigma
-(no unit), robust a point. The observation is turned by the nuisance rotation N; the residual
-is taken in the observation's axes, N^T (x - c) - y, which has the same length as x - c - N y.
-The scale of y was fixed by the palm, whose size is known (`observations.seen_hands`).
+(no unit), robust a point. The observation is turned by the nuisance rotation N. The residual's
+slopes are taken in the observation's axes, N^T (x - c) - y, which has the same length as
+x - c - N y: there the nuisance rotation acts as the root's, with the opposite sign. The scale
+of y was fixed by the palm, whose size is known (`observations.seen_hands`).
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
-from .. import spatial
-from ..kinematics import CENTRED, PALM_POINTS, BoneQuadratic
+from ...hand.names import KEYPOINT_COUNT
+from ..kinematics import PALM_POINTS
 from ..observations import Seen
 from ..spatial import Array
 from .robust import geman_mcclure
 
+POINT: Final = np.repeat(np.arange(KEYPOINT_COUNT), 3)
+"""(63,) the point of each row"""
 
-def add(quadratic: BoneQuadratic, points: Array, nuisance: Array, seen: Seen, robust: float) -> tuple[Array, Array]:
-    """Add the term for points (3, 21, B); cost (B,) and the palm's centre (3, B) it is relative to."""
-    centre = points[:, :PALM_POINTS].mean(1)
-    expected = spatial.apply(nuisance[:, :, None], seen.points)
+
+def evaluate(
+    points: Array, nuisance: Array, seen: Seen, robust: float, wrench: Array, about: Array, residual: Array
+) -> Array:
+    """Cost (B,) of points (3, 21, B) relative to the wrist.
+
+    Writes the weighted residuals (B, 63), what they push with, `wrench` (B, 63, 6), and `about`
+    (B, 63, 3), how they turn the root: about the palm's centre, and without moving it.
+    """
+    centred = points - points[:, :PALM_POINTS].mean(1)[:, None]
     precision = 1.0 / seen.point_sigma
-    residual = (points - centre[:, None] - expected) * precision
-    value, slope = geman_mcclure((residual * residual).sum(0), seen.point_weight, robust)
-    root = np.sqrt(slope)
-    rows = np.zeros((3, 3, *root.shape))
-    rows[0, 0] = rows[1, 1] = rows[2, 2] = root * precision
-    quadratic.add_rows(CENTRED, points, rows, residual * root)
+    away = (centred - np.einsum("ijb,jkb->ikb", nuisance, seen.points)) * precision
+    value, root = geman_mcclure((away * away).sum(0), seen.point_weight, robust)
+    steep = root * precision
+    push = np.zeros((6, KEYPOINT_COUNT, 3, points.shape[-1]))
+    push[3, :, 0] = push[4, :, 1] = push[5, :, 2] = steep
+    _turns(points * steep, push[:3])
+    wrench[:] = push.reshape(6, len(POINT), -1).transpose(2, 1, 0)
+    turns = np.zeros((3, KEYPOINT_COUNT, 3, points.shape[-1]))
+    _turns(centred * steep, turns)
+    about[:] = turns.reshape(3, len(POINT), -1).transpose(2, 1, 0)
+    residual.reshape(-1, KEYPOINT_COUNT, 3)[:] = (away * root).transpose(2, 1, 0)
     cost: Array = value.sum(0)
-    return cost, centre
+    return cost
+
+
+def _turns(lever: Array, out: Array) -> None:
+    """lever x axis for the three axes: lever (3, 21, B) into out (3, 21, 3, B), zero before."""
+    x, y, z = lever
+    out[1, :, 0], out[2, :, 0] = z, -y
+    out[0, :, 1], out[2, :, 1] = -z, x
+    out[0, :, 2], out[1, :, 2] = y, -x

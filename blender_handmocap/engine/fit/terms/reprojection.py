@@ -1,38 +1,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reprojection: the hand's points lie on the rays through the observed pixels.
 
-Residual: difference of image positions at unit depth over its sigma (no unit), robust.
+Residual: difference of image positions at unit depth over its sigma (no unit), robust a point.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
-from ..kinematics import FREE, BoneQuadratic
+from ...hand.names import KEYPOINT_COUNT
 from ..observations import Seen
 from ..spatial import Array
 from .robust import geman_mcclure
+
+POINT: Final = np.repeat(np.arange(KEYPOINT_COUNT), 2)
+"""(42,) the point of each row"""
 
 _NEAREST = 0.02
 """metres: a point nearer than this or behind the camera counts as being there, and as hopeless"""
 _HOPELESS = 1e6
 
 
-def add(quadratic: BoneQuadratic, points: Array, translation: Array, seen: Seen, robust: float) -> Array:
-    """Add the term for points (3, 21, B) relative to the wrist at translation (3, B); cost (B,)."""
+def evaluate(points: Array, translation: Array, seen: Seen, robust: float, wrench: Array, residual: Array) -> Array:
+    """Cost (B,) of points (3, 21, B) relative to the wrist at translation (3, B).
+
+    Writes the weighted residuals (B, 42) and what they push with, `wrench` (B, 42, 6).
+    """
     depth = points[2] + translation[2]
     behind = depth < _NEAREST
     inverse = 1.0 / np.where(behind, _NEAREST, depth)
     image = (points[:2] + translation[:2, None]) * inverse
     precision = 1.0 / seen.ray_sigma
-    residual = (image - seen.rays) * precision
-    value, slope = geman_mcclure((residual * residual).sum(0), seen.ray_weight, robust)
-    root = np.sqrt(slope)
-    scaled = root * precision * inverse
-    rows = np.zeros((3, 2, *scaled.shape))
-    rows[0, 0] = rows[1, 1] = scaled
-    rows[2] = -image * scaled
-    quadratic.add_rows(FREE, points, rows, residual * root)
+    away = (image - seen.rays) * precision
+    value, root = geman_mcclure((away * away).sum(0), seen.ray_weight, robust)
+    # The force of a residual is its slope by the point: (s, 0, -x s) and (0, s, -y s).
+    steep = root * precision * inverse
+    back = -image * steep
+    x, y, z = points
+    push = np.zeros((6, KEYPOINT_COUNT, 2, points.shape[-1]))
+    push[3, :, 0] = push[4, :, 1] = steep
+    push[5] = back.swapaxes(0, 1)
+    push[0] = y[:, None] * push[5]
+    push[0, :, 1] -= z * steep
+    push[1] = -x[:, None] * push[5]
+    push[1, :, 0] += z * steep
+    push[2, :, 0] = -y * steep
+    push[2, :, 1] = x * steep
+    wrench[:] = push.reshape(6, len(POINT), -1).transpose(2, 1, 0)
+    residual.reshape(-1, KEYPOINT_COUNT, 2)[:] = (away * root).transpose(2, 1, 0)
     cost: Array = value.sum(0)
     if behind.any():
         cost = cost + _HOPELESS * (behind & (seen.ray_weight > 0.0)).sum(0)

@@ -9,8 +9,10 @@ from ..spatial import Array
 
 
 def geman_mcclure(squared: Array, weight: Array, width: float) -> tuple[Array, Array]:
-    """Value and slope of weight * s / (1 + s / width^2) for squared residuals s in sigmas."""
+    """Value weight * s / (1 + s / width^2) of squared residuals s in sigmas, and the root of its slope by s.
+
+    Residuals and their slopes times that root are those of a plain least squares problem with the
+    same gradient.
+    """
     damped = 1.0 / (1.0 + squared * (1.0 / (width * width)))
-    value = weight * squared * damped
-    slope = weight * damped * damped
-    return np.asarray(value), np.asarray(slope)
+    return np.asarray(weight * squared * damped), np.asarray(np.sqrt(weight) * damped)
