@@ -14,6 +14,8 @@ from .bridge.timing import Timing
 from .engine.settings import Settings
 
 BETA_COUNT: Final = 10
+# Blender 4.5 and later warn of "//" in a path that does not say it may begin so.
+PATH_OPTIONS: Final = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 
 TIMINGS: Final = (
     ("AUTO", "Automatic", "A scene without animation takes the clip's rate; any other gets keys at their true times"),
@@ -111,7 +113,9 @@ class HANDMOCAP_PG_take(bpy.types.PropertyGroup):
     """A take in the list; the file on disk holds everything else."""
 
     name: bpy.props.StringProperty(name="Name", description="What the take is called; its action is named after it")
-    path: bpy.props.StringProperty(name="File", description="Where the take is", subtype="FILE_PATH")
+    path: bpy.props.StringProperty(
+        name="File", description="Where the take is", subtype="FILE_PATH", options=PATH_OPTIONS
+    )
     summary: bpy.props.StringProperty(name="Summary", description="What the take holds")
 
 
@@ -122,7 +126,7 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
         name="Footage",
         description="A movie, a picture, or one picture of a sequence in a folder of its own",
         subtype="FILE_PATH",
-        options=set(),
+        options=PATH_OPTIONS,
     )
     clip: bpy.props.PointerProperty(
         name="Movie Clip",
