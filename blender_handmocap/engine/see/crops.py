@@ -94,7 +94,7 @@ def crop_of_hand(points: Array) -> Array:
 
 def _placed(centre: Array, size: Array, rotation: float, *, shift: float, enlarged: float) -> Array:
     moved = centre + size[1] * shift * np.array([-math.sin(rotation), math.cos(rotation)])
-    side = float(size.max()) * enlarged
+    side = max(float(size.max()) * enlarged, 1.0)
     return np.array([moved[0], moved[1], side, side, rotation])
 
 
