@@ -47,6 +47,8 @@ def regions() -> IntArray:
 def vertices_mm(side: Side, rotation: Array, translation: Array, betas: Array, size: float | None) -> Array:
     """(T, V, 3) mm, camera axes, of hands posed as in a Take: rotation (T, 16, 4), translation (T, 3) metres."""
     hand = model(side)
+    if not len(rotation):
+        return np.zeros((0, len(hand.template), 3))
     return hand.vertices(rotation, translation, hand.rest(betas, size)) * 1000.0
 
 

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frozen rendered sets: seeds here, sha256 of every clip in frozen/frozen.json, pictures in a cache.
+
+    python -m benchmarks.sets.frozen [--set NAME] [--record]
+
+draws what is missing and compares it with the committed sums; `--record` writes them. A clip is a folder of PNG
+pictures and its truth as a Take. Seeds and sums never change together with a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from blender_handmocap.engine.errors import BadInputError
+from blender_handmocap.engine.take import Take, load_take
+
+from ..hands import Clip, TestSet
+from . import pictures, take_truth
+from .cache import folder
+
+log = logging.getLogger(__name__)
+
+SUMS: Final = Path(__file__).resolve().parents[1] / "frozen" / "frozen.json"
+ROWS: Final = ("seen families", "unseen families")
+CYCLES_ROW: Final = "cycles"
+
+ABOUT: Final[dict[str, str]] = {
+    "one_hand": "one hand in motion, rendered",
+    "two_apart": "two hands beside each other, rendered",
+    "two_touching": "two hands in contact, rendered",
+    "fast": "a hand that waves at 3, 6 and 8 Hz between still spans, rendered",
+    "small": "hands 1.3 to 2 m away, rendered",
+    "dark": "too little light, rendered",
+    "sleeves": "sleeves, rings, gloves, held and covering things, rendered",
+}
+"""Name -> what it shows."""
+
+
+def clip_folder(name: str, row: str, number: int) -> Path:
+    """Where a clip's pictures and truth lie."""
+    return folder() / "frozen" / name / row.replace(" ", "_") / str(number)
+
+
+def load(name: str) -> TestSet:
+    """A set; what is missing in the cache is drawn first, and everything is compared with the committed sums."""
+    wanted = sums().get(name, {})
+    if not wanted:
+        raise BadInputError(f"No sums are committed for the set {name!r}; record them with benchmarks.sets.frozen.")
+    clips, skipped, changed = [], [], 0
+    for row, clip_sums in wanted.items():
+        for number, expected in enumerate(clip_sums):
+            place = clip_folder(name, row, number)
+            if not (place / "truth.npz").exists():
+                if row == CYCLES_ROW:
+                    skipped.append(
+                        f"Clip {number} of the Cycles row of {name} is not in the cache; draw it with "
+                        f"python -m benchmarks.sets.frozen_cycles --set {name}."
+                    )
+                    continue
+                _draw(name, row, number)
+            changed += sum_of(place) != expected
+            clips.append(_clip(place, row))
+    note = "Rendered with our own hand; the truth is exact and in our own joint definition."
+    if changed:
+        note += (
+            f" {changed} of {len(clips)} clips differ from the committed sums: the renderer or the machine differs, "
+            "and these are not the frozen pictures."
+        )
+    return TestSet(name=name, clips=tuple(clips), skipped=tuple(skipped), note=note)
+
+
+def sums() -> dict[str, dict[str, list[str]]]:
+    """Set -> row -> sha256 of each clip, as committed."""
+    if not SUMS.exists():
+        return {}
+    told: dict[str, dict[str, list[str]]] = json.loads(SUMS.read_text(encoding="utf-8"))
+    return told
+
+
+def sum_of(place: Path) -> str:
+    """sha256 over the pictures' pixels, in order."""
+    total = hashlib.sha256()
+    for _, picture in pictures.reader(place / "pictures")():
+        total.update(str(picture.shape).encode())
+        total.update(picture.tobytes())
+    return total.hexdigest()
+
+
+def _draw(name: str, row: str, number: int) -> None:
+    """Draw one clip; needs numba."""
+    from . import frozen_draw
+
+    frozen_draw.draw_clip(name, row, number, clip_folder(name, row, number))
+
+
+def _clip(place: Path, row: str) -> Clip:
+    take: Take = load_take(place / "truth.npz")
+    source = place / "pictures"
+    return take_truth.clip_of(source, take, row=row, name=f"{row} {place.name}", reader=pictures.reader(source))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", action="append", choices=sorted(ABOUT))
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    return 0 if all(_made(name, record=options.record) for name in options.set or ABOUT) else 1
+
+
+def _made(name: str, *, record: bool) -> bool:
+    from .frozen_draw import RECIPES
+
+    told = sums()
+    made: dict[str, list[str]] = {}
+    for row in ROWS:
+        for number in range(RECIPES[name].clips):
+            place = clip_folder(name, row, number)
+            if not (place / "truth.npz").exists():
+                _draw(name, row, number)
+            made.setdefault(row, []).append(sum_of(place))
+            log.info("%s, %s, clip %d: %s", name, row, number, made[row][-1][:12])
+    if record:
+        kept = {CYCLES_ROW: told[name][CYCLES_ROW]} if CYCLES_ROW in told.get(name, {}) else {}
+        write_sums({**told, name: {**made, **kept}})
+        return True
+    return all(told.get(name, {}).get(row) == one for row, one in made.items())
+
+
+def write_sums(told: dict[str, dict[str, list[str]]]) -> None:
+    """Commit-ready sums."""
+    SUMS.parent.mkdir(parents=True, exist_ok=True)
+    SUMS.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
