@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Final
 
 from . import demo, models, packaging, testing
-from .console import ROOT, BuildError, call, say
+from .console import ROOT, BuildError, call, end_everything, say
 from .environments import ensure
 
 PASS_ON: Final = ("run", "train", "benchmark")
@@ -20,6 +22,8 @@ def run(arguments: Sequence[str]) -> int:
     own, passed_on = split(arguments)
     parser = build_parser()
     options = parser.parse_args(own)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
         return int(options.run(options, passed_on))
     except BuildError as error:
@@ -28,6 +32,14 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped.\n")
         return 130
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Nothing started here outlives build.py."""
+    end_everything()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

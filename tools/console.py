@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ OUT: Final = ROOT / "out"
 PACKAGE: Final = ROOT / "blender_handmocap"
 
 _WRITING: Final = threading.Lock()
+_RUNNING: Final[set[subprocess.Popen[bytes]]] = set()
+"""Programs running into log files."""
 
 
 class BuildError(Exception):
@@ -56,6 +59,9 @@ def call(command: Sequence[str | Path], changes: Mapping[str, str] | None = None
         except KeyboardInterrupt:
             # The program got the same Ctrl-C and ends in its own way; its answer is ours.
             continue
+        except SystemExit:
+            process.terminate()
+            raise
 
 
 @dataclass(frozen=True)
@@ -90,18 +96,27 @@ def call_logged(
             stderr=subprocess.STDOUT,
             start_new_session=os.name == "posix",
         )
+        with _WRITING:
+            _RUNNING.add(process)
         try:
             return Logged(process.wait(seconds), log)
         except subprocess.TimeoutExpired:
             _end(process)
             return Logged(process.wait(), log, timed_out=True)
-        except BaseException:
-            _end(process)
-            raise
+        finally:
+            with _WRITING:
+                _RUNNING.discard(process)
+
+
+def end_everything() -> None:
+    """End what runs into log files, wherever it was started: Ctrl-C reaches neither its threads nor its sessions."""
+    for process in tuple(_RUNNING):
+        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if os.name == "posix":
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()

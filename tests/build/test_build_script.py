@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +83,35 @@ def test_tools_use_the_standard_library_only(module: str) -> None:
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
         for name in names:
             assert name.partition(".")[0] in sys.stdlib_module_names, f"{module} imports {name}"
+
+
+STOPPABLE = """
+import pathlib, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from tools import commands, console
+
+def slow(_options, _rest):
+    with ThreadPoolExecutor(2) as pool:
+        logs = [pathlib.Path(sys.argv[1]) / f"{name}.log" for name in "ab"]
+        jobs = [pool.submit(console.call_logged, [sys.executable, "-c", CHILD], log) for log in logs]
+        return max(job.result().returncode for job in jobs)
+
+CHILD = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+commands._models = slow
+sys.exit(commands.run(["models"]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_outlives_a_stopped_build(tmp_path: Path, how: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", STOPPABLE, tmp_path], cwd=ROOT, stderr=subprocess.PIPE)
+    children: list[int] = []
+    while len(children) < 2:
+        assert process.poll() is None
+        children = [int(text) for log in tmp_path.glob("*.log") if (text := log.read_text().strip())]
+    process.send_signal(how)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[how], told
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
