@@ -35,6 +35,7 @@ def scene(
     rate: float = 30.0,
     apart: float = 0.25,
     tempo: float = 1.0,
+    betas: np.ndarray | None = None,
 ) -> Scene:
     """`noise` 1: 2 % of the hand in the picture, 8 mm and 10 degrees in 3D; wrists about `apart` metres apart."""
     rng = np.random.default_rng(seed)
@@ -42,7 +43,7 @@ def scene(
     tracks = {side: HandTrack.absent(frames) for side in SIDES}
     truth = dict(tracks)
     for side in sides:
-        truth[side] = _motion(side, time, rng, apart if len(sides) == 2 else 0.0, tempo)
+        truth[side] = _motion(side, time, rng, apart if len(sides) == 2 else 0.0, tempo, betas)
         tracks[side] = _seen(truth[side], rng, noise)
     take = Take(
         meta={"source": "scene", "rate": [int(rate), 1], "width": 640, "height": 480, "definition": "model"},
@@ -67,7 +68,9 @@ def _smooth(rng: np.random.Generator, time: np.ndarray, shape: tuple[int, ...], 
     return out
 
 
-def _motion(side: Side, time: np.ndarray, rng: np.random.Generator, apart: float, tempo: float) -> HandTrack:
+def _motion(
+    side: Side, time: np.ndarray, rng: np.random.Generator, apart: float, tempo: float, betas: np.ndarray | None
+) -> HandTrack:
     hinges = free_hinges(side)
     share = 0.45 + 0.28 * _smooth(rng, time, (16, 3), tempo)
     share[:, 1:, 0] = 0.4 + 0.25 * _smooth(rng, time, (15,), tempo)
@@ -83,7 +86,7 @@ def _motion(side: Side, time: np.ndarray, rng: np.random.Generator, apart: float
     middle = np.array([0.5 * apart * (1.0 if side == "right" else -1.0), 0.05, 0.55])
     place = middle + np.array([0.03, 0.03, 0.05]) * _smooth(rng, time, (3,), tempo)
     model = free_hand(side)
-    points = model.pose(rotation, place, model.rest(None, SIZE)).keypoints
+    points = model.pose(rotation, place, model.rest(betas, SIZE)).keypoints
     return replace(
         HandTrack.absent(len(time)),
         state=np.ones(len(time), np.uint8),

@@ -25,7 +25,7 @@ from ..progress import Cancelled, OnProgress, Progress
 from ..see.definitions import MODEL, offsets
 from ..settings import Settings
 from ..take import HandTrack, State, Take
-from . import corrections as fixes, hypotheses, observations, spatial
+from . import corrections as fixes, hypotheses, observations, shape, spatial
 from .energy import Energy
 from .kinematics import Chain, HandState, concatenate
 from .poses import hand_poses
@@ -70,6 +70,8 @@ def solve(
     """
     choices = Settings() if settings is None else settings
     weights = FitSettings() if fit is None else fit
+    if choices.calibrate:
+        take = shape.with_shape(take, shape.calibrate(take, weights))
     model = free_hand("right")
     energy, plain = energies(model, take, weights)
     hands = [hand for side in SIDES if (hand := _hand(take, side, energy.chain, weights)) is not None]

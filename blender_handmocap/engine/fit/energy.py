@@ -80,21 +80,16 @@ class Energy:
         cost = reprojection.evaluate(
             posed.points, state.translation, seen, settings.pixel_robust, wrench[first], residual[first]
         )
+        turns = rows[second][..., -3:]
         cost += points3d.evaluate(
-            posed.points,
-            state.nuisance,
-            seen,
-            settings.point_robust,
-            wrench[second],
-            rows[second][..., -3:],
-            residual[second],
+            posed.points, state.nuisance, seen, settings.point_robust, wrench[second], turns, residual[second]
         )
         chain.slopes(posed, _POINT, wrench, rows, spare)
         # The observed form knows no place, and the nuisance rotation acts on it as the root's, backwards.
-        rows[second][..., ROTATION] = rows[second][..., -3:]
+        rows[second][..., ROTATION] = turns
         rows[second][..., TRANSLATION] = 0.0
         rows[first][..., -3:] = 0.0
-        np.negative(rows[second][..., -3:], out=rows[second][..., -3:])
+        np.negative(turns, out=turns)
         transposed = rows.swapaxes(1, 2)
         matrix = transposed @ rows
         gradient = (transposed @ residual[..., None])[..., 0]

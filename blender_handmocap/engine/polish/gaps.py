@@ -75,8 +75,8 @@ def _between(translation: Array, time: Array, before: int, after: int, now: Arra
             return found
         return np.zeros(3)
 
-    # A hand that left fast does not overshoot: its speed counts for a quarter second at most.
-    reach = min(length, 0.25)
+    # A hand that left fast does not overshoot: its speed counts for half a second at most.
+    reach = min(length, 0.5)
     start, end = translation[before], translation[after]
     first, second = speed(before, -1) * reach, speed(after, +1) * reach
     found: Array = (

@@ -23,7 +23,7 @@ from .. import rotations
 
 Array = NDArray[np.float64]
 
-_KERNELS: Final = (0.035, 0.085)
+_KERNELS: Final = (0.05, 0.15)
 """seconds: standard deviation of the kernels that end the fast and the middle band"""
 _ENERGY_KERNEL: Final = 0.12
 """seconds: how far around a moment its energy is measured"""
@@ -48,7 +48,7 @@ def smoothed_values(
         return value.copy()
     slow, bands = value, []
     for width in _KERNELS:
-        low = averaged(slow, time, trust, width)
+        low = fitted(slow, time, trust, width)
         bands.append(slow - low)
         slow = low
     out = slow
@@ -66,7 +66,7 @@ def smoothed_rotations(
         return q
     slow, bands = q, []
     for width in _KERNELS:
-        low = rotations.normalized(averaged(slow.reshape(len(q), -1), time, trust, width).reshape(q.shape))
+        low = rotations.normalized(fitted(slow.reshape(len(q), -1), time, trust, width).reshape(q.shape))
         bands.append(rotations.vector_from_quaternion(rotations.multiply(rotations.conjugate(low), slow)))
         slow = low
     out = slow
@@ -76,14 +76,47 @@ def smoothed_rotations(
     return rotations.continuous(rotations.normalized(out))
 
 
+def fitted(value: Array, time: Array, trust: Array, width: float) -> Array:
+    """Values (T, n) of the parabola that fits each moment's surroundings best, by trust, in a Gaussian window.
+
+    Unlike an average a parabola does not cut corners: slow motion keeps its turning points and the
+    ends of a stretch keep their slope. True time stamps, so rates may vary.
+    """
+    weight = np.maximum(trust, _LEAST_TRUST)
+    moments = np.zeros((len(value), 5))
+    sums = np.zeros((len(value), 3, value.shape[1]))
+    moments[:, 0] = weight
+    sums[:, 0] = weight[:, None] * value
+
+    def add(to: slice, source: slice, apart: Array, kernel: Array) -> None:
+        share = kernel * weight[source]
+        for power in range(5):
+            moments[to, power] += share * apart**power
+        for power in range(3):
+            sums[to, power] += (share * apart**power)[:, None] * value[source]
+
+    for shift in range(1, len(value)):
+        apart = (time[shift:] - time[:-shift]) / width
+        kernel = np.where(apart <= _REACH, np.exp(-0.5 * apart * apart), 0.0)
+        if not kernel.any():
+            break
+        add(slice(None, -shift), slice(shift, None), apart, kernel)
+        add(slice(shift, None), slice(None, -shift), -apart, kernel)
+    system = moments[:, np.arange(3)[:, None] + np.arange(3)]
+    # Where too few frames are near for a parabola, its bends are held at zero.
+    system[:, [1, 2], [1, 2]] += 1e-3 * moments[:, :1]
+    found: Array = np.linalg.solve(system, sums)[:, 0]
+    return found
+
+
 def averaged(value: Array, time: Array, trust: Array, width: float) -> Array:
-    """Gaussian average (T, n) in time by trust; true time stamps, so rates may vary."""
+    """Gaussian average (T, n) in time by trust."""
     weight = np.maximum(trust, _LEAST_TRUST)
     total = weight[:, None] * value
     mass = weight.copy()
     for shift in range(1, len(value)):
-        apart = time[shift:] - time[:-shift]
-        kernel = np.where(apart <= _REACH * width, np.exp(-0.5 * (apart / width) ** 2), 0.0)
+        apart = (time[shift:] - time[:-shift]) / width
+        kernel = np.where(apart <= _REACH, np.exp(-0.5 * apart * apart), 0.0)
         if not kernel.any():
             break
         total[shift:] += (kernel * weight[:-shift])[:, None] * value[:-shift]
@@ -100,7 +133,7 @@ def _limits(most_noise: float) -> tuple[float, ...]:
 
 def _gain(energy: Array, time: Array, trust: Array, kept: Array, limit: float, strength: float) -> Array:
     """Wiener gain (T, n) of a band with momentary energy (T, n)."""
-    around = averaged(energy, time, np.ones(len(time)), _ENERGY_KERNEL)
+    around = averaged(energy, time, trust, _ENERGY_KERNEL)
     noise = np.minimum(np.percentile(around, _QUIET, axis=0) * strength**2, limit**2)
     # A frame seen badly carries more noise than the quiet ones it is compared with.
     noise = noise[None] / np.clip(trust, 0.25, 1.0)[:, None]
