@@ -176,8 +176,8 @@ def vertex_normals(points, faces, normals):  # type: ignore[no-untyped-def]
 def sky_light(points, normals, faces, directions, colours, size, wrap, flat, depth, light):  # type: ignore[no-untyped-def]
     """Ambient light (N, 3) at each vertex: from each direction (K, 3) as far as other faces leave it open.
 
-    light receives sum of colour x cosine x openness, so that white light all round, nothing
-    in the way, gives 1.
+    light (N, 4) receives the sum of colour x cosine x openness, so that white light all round with
+    nothing in the way gives 1; and last the mean openness, 0..1.
     """
     count = points.shape[0]
     light[:] = 0
@@ -224,6 +224,8 @@ def sky_light(points, normals, faces, directions, colours, size, wrap, flat, dep
             nearest = depth[min(max(y, 0), size - 1), min(max(x, 0), size - 1)]
             hidden = (flat[i, 2] - nearest - slack) / np.float32(0.006)
             openness = _ONE - min(max(hidden, np.float32(0.0)), _ONE)
-            amount *= openness / total
+            amount /= total
+            light[i, 3] += amount * openness
+            amount *= openness
             for m in range(3):
                 light[i, m] += amount * colours[k, m]

@@ -35,7 +35,8 @@ _SKY_WRAP: Final = np.float32(0.25)
 _BLUR_FRAMES: Final = 7
 _NO_FACES: Final = np.zeros((0, 0), np.int32)
 _NO_DEPTH: Final = np.zeros((0, 0), np.float32)
-_NO_AMBIENT: Final = np.zeros((0, 3), np.float32)
+_NO_MIRROR: Final = np.zeros((0, 0, 3), np.float32)
+_MIRROR_SIZE: Final = 16
 
 
 @dataclass(frozen=True)
@@ -222,23 +223,25 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) 
     look = scene.look
     ambient = look.ambient.astype(np.float32)
     directions = AMBIENT_DIRECTIONS.astype(np.float32)
-    sky = np.empty_like(assembly.points)
+    sky = np.empty((len(assembly.points), 4), np.float32)
+    mirror = _NO_MIRROR
     if full:
+        mirror = np.empty((_MIRROR_SIZE, _MIRROR_SIZE, 3), np.float32)
+        shading.mirror_table(directions, ambient, mirror)
         flat = np.empty_like(assembly.points)
         raster.sky_light(
             assembly.points, normals, assembly.faces, directions, ambient, _SKY_SIZE, _SKY_WRAP, flat,
             buffers.sky_depth, sky,
         )  # fmt: skip
     else:
-        np.matmul(np.maximum(normals @ directions.T, 0.0), ambient * np.float32(1.0 / 3.0), out=sky)
+        sky[:, :3] = np.maximum(normals @ directions.T, 0.0) @ (ambient * np.float32(1.0 / 3.0))
     shadows = _shadow_maps(scene, assembly, _SHADOW_SIZE[quality])
     linear = np.empty((scene.height, scene.width, 3), np.float32)
     coverage = np.empty((scene.height, scene.width), np.float32)
     shading.shade(
         assembly.points, normals, sky, _projected(scene, assembly, 1), assembly.faces, assembly.face_uv,
         assembly.face_material, assembly.materials, assembly.textures, *shadows,
-        directions if full else _NO_AMBIENT, ambient if full else _NO_AMBIENT,
-        buffers.centre_face, fine_face, fine_depth, linear, coverage,
+        mirror, buffers.centre_face, fine_face, fine_depth, linear, coverage,
     )  # fmt: skip
     return linear, coverage
 

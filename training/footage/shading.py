@@ -17,6 +17,8 @@ from .bodies import BLUE, BUMP, GREEN, RED, REFLECTANCE, ROUGHNESS, SKIN, SLOPE_
 SHADOW_SLACK: Final = np.float32(0.0022)
 """Metres a surface may lie behind what the light sees before it counts as shaded."""
 
+_STEEPNESS: Final = np.float32(1.0 / 0.003)
+"""Over how many metres of depth a shadow sets in."""
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _THICKNESS: Final = np.float32(0.006)
@@ -27,20 +29,18 @@ _THICKNESS: Final = np.float32(0.006)
 def _texel(texture, u, v):  # type: ignore[no-untyped-def]
     """Bilinear lookup of the six channels at atlas place u, v."""
     size = texture.shape[0]
-    x = u * size - np.float32(0.5)
-    y = v * size - np.float32(0.5)
+    x = u * np.float32(size) - np.float32(0.5)
+    y = v * np.float32(size) - np.float32(0.5)
     if x < 0:
         x = _ZERO
     if y < 0:
         y = _ZERO
-    if x > size - 1.001:
-        x = np.float32(size - 1.001)
-    if y > size - 1.001:
-        y = np.float32(size - 1.001)
+    x = min(x, np.float32(size) - np.float32(1.01))
+    y = min(y, np.float32(size) - np.float32(1.01))
     i = int(x)
     j = int(y)
-    a = x - i
-    b = y - j
+    a = x - np.float32(i)
+    b = y - np.float32(j)
     w00 = (_ONE - a) * (_ONE - b)
     w01 = a * (_ONE - b)
     w10 = (_ONE - a) * b
@@ -52,6 +52,50 @@ def _texel(texture, u, v):  # type: ignore[no-untyped-def]
     t4 = texture[j, i, 4] * w00 + texture[j, i + 1, 4] * w01 + texture[j + 1, i, 4] * w10 + texture[j + 1, i + 1, 4] * w11
     t5 = texture[j, i, 5] * w00 + texture[j, i + 1, 5] * w01 + texture[j + 1, i, 5] * w10 + texture[j + 1, i + 1, 5] * w11
     return t0, t1, t2, t3, t4, t5
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _octahedron(x, y, z, size):  # type: ignore[no-untyped-def]
+    """Column and row of a direction in a table folded from the octahedron."""
+    total = abs(x) + abs(y) + abs(z) + np.float32(1e-9)
+    u = x / total
+    v = y / total
+    if z < 0:
+        folded = (_ONE - abs(v)) * (_ONE if u >= 0 else -_ONE)
+        v = (_ONE - abs(u)) * (_ONE if v >= 0 else -_ONE)
+        u = folded
+    i = int((u * np.float32(0.5) + np.float32(0.5)) * size)
+    j = int((v * np.float32(0.5) + np.float32(0.5)) * size)
+    return min(max(i, 0), size - 1), min(max(j, 0), size - 1)
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def mirror_table(directions, colours, table):  # type: ignore[no-untyped-def]
+    """Fill table (s, s, 3) with the light (K, 3) from directions (K, 3), blurred widely, by octahedron place."""
+    size = table.shape[0]
+    for j in range(size):
+        for i in range(size):
+            u = (i + np.float32(0.5)) / size * np.float32(2.0) - _ONE
+            v = (j + np.float32(0.5)) / size * np.float32(2.0) - _ONE
+            z = _ONE - abs(u) - abs(v)
+            x = u
+            y = v
+            if z < 0:
+                x = (_ONE - abs(v)) * (_ONE if u >= 0 else -_ONE)
+                y = (_ONE - abs(u)) * (_ONE if v >= 0 else -_ONE)
+            length = sqrt(x * x + y * y + z * z)
+            total = np.float32(1e-6)
+            for c in range(3):
+                table[j, i, c] = 0
+            for k in range(directions.shape[0]):
+                toward = (x * directions[k, 0] + y * directions[k, 1] + z * directions[k, 2]) / length
+                if toward > 0:
+                    amount = toward * toward * toward * toward
+                    total += amount
+                    for c in range(3):
+                        table[j, i, c] += amount * colours[k, c]
+            for c in range(3):
+                table[j, i, c] /= total
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
@@ -75,33 +119,33 @@ def _weights(screen, a, b, c, x, y):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
-def _shadow(px, py, pz, axes, low, scale, depth, spread):  # type: ignore[no-untyped-def]
-    """Share of a light that arrives (soft-edged), and metres of matter before the point."""
-    size = depth.shape[0]
-    x = (axes[0, 0] * px + axes[0, 1] * py + axes[0, 2] * pz - low[0]) * scale
-    y = (axes[1, 0] * px + axes[1, 1] * py + axes[1, 2] * pz - low[1]) * scale
+def _shadow(px, py, pz, axes, low, scale, depth, spread, odd):  # type: ignore[no-untyped-def]
+    """Share of a light that arrives (soft-edged), and metres of matter before the point.
+
+    Five looks at the light's depth map: the middle, and four about it, upright or (odd) aslant; pixels take
+    turns, and the eye or the lens evens them out.
+    """
+    last = np.float32(depth.shape[0] - 1)
+    x = (axes[0, 0] * px + axes[0, 1] * py + axes[0, 2] * pz - low[0]) * scale + np.float32(0.5)
+    y = (axes[1, 0] * px + axes[1, 1] * py + axes[1, 2] * pz - low[1]) * scale + np.float32(0.5)
     z = axes[2, 0] * px + axes[2, 1] * py + axes[2, 2] * pz - low[2]
-    hidden = _ZERO
-    matter = np.float32(1.0)
-    for j in range(-1, 2):
-        for i in range(-1, 2):
-            column = int(x + i * spread + np.float32(0.5))
-            row = int(y + j * spread + np.float32(0.5))
-            if column < 0 or row < 0 or column >= size or row >= size:
-                continue
-            behind = z - depth[row, column]
-            if i == 0 and j == 0:
-                matter = max(behind, _ZERO)
-            share = (behind - SHADOW_SLACK) / np.float32(0.003)
-            hidden += min(max(share, _ZERO), _ONE)
-    return _ONE - hidden / np.float32(9.0), matter
+    near = spread * np.float32(0.7)
+    a = near if odd else spread
+    b = near if odd else _ZERO
+    matter = z - depth[int(min(max(y, _ZERO), last)), int(min(max(x, _ZERO), last))]
+    hidden = min(max((matter - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
+    for _ in range(4):
+        behind = z - depth[int(min(max(y + b, _ZERO), last)), int(min(max(x + a, _ZERO), last))]
+        hidden += min(max((behind - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
+        a, b = -b, a
+    return max(_ONE - hidden * np.float32(0.2), _ZERO), max(matter, _ZERO)
 
 
-@nb.njit(cache=True, fastmath=True, boundscheck=False)
+@nb.njit(cache=True, fastmath=True, boundscheck=False, inline="always")
 def _surface(
     f, x, y, points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
-    ambient_direction, ambient_colour,
+    mirror, odd,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Linear RGB of face f at screen place x, y."""
     a = faces[f, 0]
@@ -184,9 +228,11 @@ def _surface(
         ly = light_direction[k, 1]
         lz = light_direction[k, 2]
         cosine = nx * lx + ny * ly + nz * lz
+        if cosine < -wrap_r and materials[m, TRANSLUCENCY] == 0:
+            continue
         arrives, matter = _shadow(
             px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
-            light_axes[k], light_low[k], light_scale[k], light_depth[k], light_spread[k],
+            light_axes[k], light_low[k], light_scale[k], light_depth[k], light_spread[k], odd,
         )  # fmt: skip
         diffuse_r = max((cosine + wrap_r) / (_ONE + wrap_r), _ZERO)
         diffuse_g = max((cosine + wrap_g) / (_ONE + wrap_g), _ZERO)
@@ -215,33 +261,20 @@ def _surface(
             shine_r += light_colour[k, 0] * amount
             shine_g += light_colour[k, 1] * amount
             shine_b += light_colour[k, 2] * amount
-    if ambient_direction.shape[0] > 0:
-        # The surroundings mirrored, as blurred as the surface is rough, dimmed where the sky is.
-        rx = np.float32(2.0) * facing * nx - vx
-        ry = np.float32(2.0) * facing * ny - vy
-        rz = np.float32(2.0) * facing * nz - vz
-        seen_r = _ZERO
-        seen_g = _ZERO
-        seen_b = _ZERO
-        total = np.float32(1e-6)
-        plain = np.float32(1e-6)
-        for k in range(ambient_direction.shape[0]):
-            toward = rx * ambient_direction[k, 0] + ry * ambient_direction[k, 1] + rz * ambient_direction[k, 2]
-            plain += max(nx * ambient_direction[k, 0] + ny * ambient_direction[k, 1] + nz * ambient_direction[k, 2], _ZERO) * ambient_colour[k, 1]
-            if toward > 0:
-                amount = toward * toward
-                total += amount
-                seen_r += amount * ambient_colour[k, 0]
-                seen_g += amount * ambient_colour[k, 1]
-                seen_b += amount * ambient_colour[k, 2]
+    if mirror.shape[0] > 0:
+        # The surroundings mirrored, from a table over the octahedron, dimmed where the sky is.
+        twice = np.float32(2.0) * facing
+        rx = twice * nx - vx
+        ry = twice * ny - vy
+        rz = twice * nz - vz
+        i, j = _octahedron(rx, ry, rz, mirror.shape[0])
         grazing = _ONE - facing
         grazing2 = grazing * grazing
         fresnel = reflectance + np.float32(0.4) * (_ONE - roughness) * grazing2 * grazing2 * grazing
-        openness = min(sky_g * np.float32(3.0) / plain, _ONE)
-        amount = fresnel * openness / total
-        shine_r += seen_r * amount
-        shine_g += seen_g * amount
-        shine_b += seen_b * amount
+        fresnel *= min(sky[a, 3] * wa + sky[b, 3] * wb + sky[c, 3] * wc, _ONE)
+        shine_r += mirror[j, i, 0] * fresnel
+        shine_g += mirror[j, i, 1] * fresnel
+        shine_b += mirror[j, i, 2] * fresnel
     return red * light_r + shine_r, green * light_g + shine_g, blue * light_b + shine_b
 
 
@@ -249,7 +282,7 @@ def _surface(
 def shade(
     points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
-    ambient_direction, ambient_colour, centre_face, fine_face, fine_depth, linear, coverage,
+    mirror, centre_face, fine_face, fine_depth, linear, coverage,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Colour every pixel: linear (h, w, 3) receives colour x coverage, coverage (h, w) the covered share.
 
@@ -283,30 +316,34 @@ def shade(
                 # Depths within 4 mm at half a metre belong to one surface.
                 if whole and middle >= 0 and nearest - farthest > np.float32(0.016):
                     whole = False
-            if whole:
-                if middle >= 0:
-                    covered = _ONE
-                    red, green, blue = _surface(
-                        middle, np.float32(x), np.float32(y), points, normals, sky, screen, faces, face_uv,
-                        face_material, materials, textures, light_direction, light_colour, light_axes, light_low,
-                        light_scale, light_depth, light_spread, ambient_direction, ambient_colour,
+            # One sample in the middle, or the four of the finer grid.
+            last = 1
+            share = _ONE
+            if not whole:
+                last = 4
+                share = np.float32(0.25)
+            elif middle < 0:
+                last = 0
+            for sample in range(last):
+                f = middle
+                u = np.float32(x)
+                v = np.float32(y)
+                if not whole:
+                    i = sample & 1
+                    j = sample >> 1
+                    f = fine_face[2 * y + j, 2 * x + i]
+                    u += np.float32(0.5) * np.float32(i) - np.float32(0.25)
+                    v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
+                if f >= 0:
+                    r, g, b = _surface(
+                        f, u, v, points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
+                        light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
+                        mirror, ((x + y) & 1) == 1,
                     )  # fmt: skip
-            else:
-                for j in range(2):
-                    for i in range(2):
-                        f = fine_face[2 * y + j, 2 * x + i]
-                        if f >= 0:
-                            r, g, b = _surface(
-                                f, np.float32(x) + np.float32(0.5) * i - np.float32(0.25),
-                                np.float32(y) + np.float32(0.5) * j - np.float32(0.25),
-                                points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
-                                light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
-                                light_spread, ambient_direction, ambient_colour,
-                            )  # fmt: skip
-                            covered += np.float32(0.25)
-                            red += np.float32(0.25) * r
-                            green += np.float32(0.25) * g
-                            blue += np.float32(0.25) * b
+                    covered += share
+                    red += share * r
+                    green += share * g
+                    blue += share * b
             linear[y, x, 0] = red
             linear[y, x, 1] = green
             linear[y, x, 2] = blue
