@@ -270,7 +270,7 @@ def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> lis
                 if before is not None and before.last >= piece.first:
                     continue
                 against = max(0.0, -piece.score * _sign(SIDES[label]))
-                link = 0.0 if before is None or not ordered else _link_cost(before, piece)
+                link = _link_cost(before, piece) if ordered else 0.0
                 state = (*last[:label], number, *last[label + 1 :])
                 offer(state, cost + against + link, _Chain(label, chain))
         best = sorted(following.items(), key=lambda entry: entry[1][0])[:_STATES_KEPT]
@@ -289,8 +289,10 @@ class _Chain:
     before: _Chain | None
 
 
-def _link_cost(before: _Piece, piece: _Piece) -> float:
-    """How odd it is that one hand was last there and is now here."""
+def _link_cost(before: _Piece | None, piece: _Piece) -> float:
+    """How odd it is that one hand was last there and is now here; as odd as can be when it was never seen."""
+    if before is None:
+        return _LINK_WEIGHT * _LINK_LIMIT
     gap = max(piece.start_time - before.end_time, 0.0)
     size = max(before.size, piece.size)
     distance = float(np.linalg.norm(piece.start - before.end)) / size / (1.0 + 4.0 * gap)
