@@ -10,6 +10,7 @@ from typing import Any, Final
 import bpy
 
 from .bridge import hand_rig
+from .bridge.character import Reach
 from .bridge.timing import Timing
 from .engine.settings import Settings
 
@@ -44,6 +45,11 @@ GAPS: Final = (
     ("hold", "Hold", "The last pose stays"),
     ("rest", "Ease to Rest", "The fingers relax and come back"),
     ("none", "Leave Empty", "The hand is away"),
+)
+
+REACHES: Final = (
+    (Reach.FINGERS.value, "Fingers", "The fingers alone; the wrist stays with whatever animates it"),
+    (Reach.WRIST.value, "Fingers and Wrist", "Also turn the wrist in the world as it was seen"),
 )
 
 
@@ -117,6 +123,18 @@ class HANDMOCAP_PG_take(bpy.types.PropertyGroup):
         name="File", description="Where the take is", subtype="FILE_PATH", options=PATH_OPTIONS
     )
     summary: bpy.props.StringProperty(name="Summary", description="What the take holds")
+
+
+class HANDMOCAP_PG_bone(bpy.types.PropertyGroup):
+    """A line of the character's bone list."""
+
+    side: bpy.props.StringProperty()
+    role: bpy.props.StringProperty()
+    bone: bpy.props.StringProperty(name="Bone", description="The character's bone that plays this part")
+
+
+def _is_armature(_self: object, obj: bpy.types.Object) -> bool:
+    return obj.type == "ARMATURE"
 
 
 class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
@@ -239,6 +257,20 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     )
     takes: bpy.props.CollectionProperty(type=HANDMOCAP_PG_take)
     take_index: bpy.props.IntProperty(name="Take", description="The selected take", options=set())
+    character: bpy.props.PointerProperty(
+        name="Character",
+        description="The armature that takes over the hands",
+        type=bpy.types.Object,
+        poll=_is_armature,
+    )
+    character_reach: bpy.props.EnumProperty(
+        name="Take Over", description="How much of the hands the character takes over", items=REACHES, options=set()
+    )
+    character_offset: bpy.props.IntProperty(
+        name="Offset", description="Frames after the scene's first at which the take begins", options=set()
+    )
+    preset: bpy.props.StringProperty(name="Kind", description="The kind of rig that was recognised")
+    bones: bpy.props.CollectionProperty(type=HANDMOCAP_PG_bone)
     same_shape: bpy.props.BoolProperty(
         name="Both Hands Alike",
         description="Shape the left and the right hand together, as one performer's hands are",

@@ -10,9 +10,9 @@ from typing import Any, Final
 import bpy
 
 from . import handlers, preferences, properties
-from .operators import add_hands, capture, clean_up, export_take, import_take, take_list
+from .operators import add_hands, capture, character, clean_up, export_take, import_take, take_list
 from .operators.self_test import HANDMOCAP_OT_self_test
-from .panels import hands, workflow
+from .panels import character as character_panel, hands, workflow
 
 log = logging.getLogger("handmocap")
 
@@ -22,6 +22,7 @@ CLASSES: Final[tuple[type, ...]] = (
     HANDMOCAP_OT_self_test,
     properties.HANDMOCAP_PG_hand,
     properties.HANDMOCAP_PG_take,
+    properties.HANDMOCAP_PG_bone,
     properties.HANDMOCAP_PG_scene,
     add_hands.HANDMOCAP_OT_add_hands,
     import_take.HANDMOCAP_OT_import_take,
@@ -32,6 +33,10 @@ CLASSES: Final[tuple[type, ...]] = (
     take_list.HANDMOCAP_OT_remove_take,
     clean_up.HANDMOCAP_OT_polish_take,
     export_take.HANDMOCAP_OT_export_take,
+    character.HANDMOCAP_OT_recognise_character,
+    character.HANDMOCAP_OT_bake_character,
+    character.HANDMOCAP_OT_save_bones,
+    character.HANDMOCAP_OT_load_bones,
     # Panels stand in the sidebar in this order: that of the work.
     hands.HANDMOCAP_PT_hands,
     workflow.HANDMOCAP_PT_footage,
@@ -42,6 +47,8 @@ CLASSES: Final[tuple[type, ...]] = (
     workflow.HANDMOCAP_UL_takes,
     workflow.HANDMOCAP_PT_takes,
     workflow.HANDMOCAP_PT_clean_up,
+    character_panel.HANDMOCAP_PT_character,
+    character_panel.HANDMOCAP_PT_bones,
     workflow.HANDMOCAP_PT_export,
 )
 

@@ -124,3 +124,47 @@ def test_poses_mirror_between_the_hands(enabled: bpy.types.Scene) -> None:
     bpy.context.view_layer.update()
     tips = [rigs[s].armature.pose.bones[f"index4.{x}"].head for s, x in (("right", "R"), ("left", "L"))]
     assert np.abs(np.array(tips[0]) * [-1, 1, 1] - np.array(tips[1])).max() < 1e-5
+
+
+def mixamo_like(scene: bpy.types.Scene) -> bpy.types.Object:
+    """Our own left hand under Mixamo's names: a character with one hand."""
+    rig = hand_rig.add_hands(scene, ["left"])["left"]
+    for bone in rig.armature.data.bones:
+        base = bone.name.split(".")[0]
+        bone.name = "LeftHand" if base == "wrist" else f"LeftHand{base.capitalize()}"
+    rig.armature.data.pop("handmocap")
+    return rig.armature
+
+
+def test_character_from_recognition_to_keys(enabled: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
+    armature = mixamo_like(enabled)
+    save_take(make_take(6), tmp_path / "a.take.npz")
+    bpy.ops.handmocap.add_take(filepath=str(tmp_path / "a.take.npz"))
+    assert not bpy.ops.handmocap.bake_character.poll()
+    enabled.handmocap.character = armature
+    assert bpy.ops.handmocap.recognise_character() == {"FINISHED"}
+    assert enabled.handmocap.preset == "Mixamo"
+    assert bpy.ops.handmocap.save_bones(filepath=str(tmp_path / "map.json")) == {"FINISHED"}
+    enabled.handmocap.bones.clear()
+    assert bpy.ops.handmocap.load_bones(filepath=str(tmp_path / "map.json")) == {"FINISHED"}
+    assert sum(bool(entry.bone) for entry in enabled.handmocap.bones) == 16
+    bpy.ops.ed.undo_push(message="before")
+    assert bpy.ops.handmocap.bake_character("EXEC_DEFAULT", True) == {"FINISHED"}
+    assert armature.animation_data.action is not None
+    bpy.ops.ed.undo()
+    again = bpy.context.scene.handmocap.character
+    assert again.animation_data is None or again.animation_data.action is None
+
+
+def test_a_bone_map_that_is_none_is_a_sentence(enabled: bpy.types.Scene, tmp_path: Path) -> None:
+    for content in ("{}", "[1]", "not json", '{"schema": "handmocap.bones/1"}'):
+        (tmp_path / "map.json").write_text(content)
+        with pytest.raises(RuntimeError, match="not a bone map"):
+            bpy.ops.handmocap.load_bones(filepath=str(tmp_path / "map.json"))
+
+
+def test_a_character_without_hands_is_a_sentence(enabled: bpy.types.Scene) -> None:
+    bpy.ops.object.armature_add()
+    enabled.handmocap.character = bpy.context.object
+    with pytest.raises(RuntimeError, match="choose their bones"):
+        bpy.ops.handmocap.recognise_character()

@@ -158,11 +158,13 @@ def finger_rotations(
     pose: dict[int, Array] = {}
     frames = len(local)
     keyed: dict[str, Array] = {}
-    for bone in _subtree(skeleton, hand):
+    for bone in _involved(skeleton, at):
         role = next((r for r, index in at.items() if index == bone), None)
         parent = skeleton.parents[bone]
-        carried = np.eye(3) if bone == hand else pose[parent] @ skeleton.axes[parent].T @ skeleton.axes[bone]
-        if bone == hand:
+        carried = (
+            pose[parent] @ skeleton.axes[parent].T @ skeleton.axes[bone] if parent in pose else skeleton.axes[bone]
+        )
+        if bone == hand or parent not in pose:
             pose[bone] = np.broadcast_to(skeleton.axes[bone], (frames, 3, 3))
         elif role is None or role not in fit.swing:
             pose[bone] = carried
@@ -189,11 +191,9 @@ def _relative_to_wrist(local: Array) -> Array:
     return out
 
 
-def _subtree(skeleton: RestSkeleton, root: int) -> list[int]:
-    inside = {root}
-    ordered = [root]
-    for bone, parent in enumerate(skeleton.parents):
-        if parent in inside:
-            inside.add(bone)
-            ordered.append(bone)
-    return ordered
+def _involved(skeleton: RestSkeleton, at: Mapping[str, int]) -> list[int]:
+    """Mapped bones and everything above them, parents first. Control rigs hang fingers beside the wrist's control."""
+    found = set(at.values())
+    for bone in at.values():
+        found.update(skeleton.ancestors(bone))
+    return sorted(found)
