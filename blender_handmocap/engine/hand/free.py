@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -79,7 +80,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[np.generic]], str]:
         raw = path.read_bytes()
         with np.load(io.BytesIO(raw), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}, hashlib.sha256(raw).hexdigest()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ModelFileError(
             f"The hand model {path.name} is missing or damaged ({error}); install HandMocap again."
         ) from error
