@@ -132,6 +132,15 @@ def test_searches_wait_their_interval_unless_a_hand_was_just_lost() -> None:
     assert len(near) == 1 and near[0].part is not None and near[0].threshold < 0.5
 
 
+def test_offline_somebody_else_is_looked_for_now_and_then() -> None:
+    plan = SearchPlan(most_hands=4, interval=1, idle_interval=10, tiles_at_once=0)
+    searched = []
+    for _ in range(25):
+        searched.append(len(plan.searches(GREY, 2, [])))
+        plan.learn(2)
+    assert sum(searched) == 3 and not plan.searches(GREY, 4, [])
+
+
 def test_tiles_cover_the_picture() -> None:
     covered = np.zeros((480, 640), int)
     for x, y, side, _, _ in tiles_of(640, 480):

@@ -19,7 +19,7 @@ from ..hand.free import free_hand
 from ..hand.names import SIDES, Side
 from ..progress import Cancelled, OnProgress, Progress
 from ..runtime import Runtime
-from ..settings import Settings
+from ..settings import Mode, Settings
 from ..take import HandTrack, State, Take
 from .confidence import calibrated, features
 from .crops import Array, Image
@@ -33,12 +33,17 @@ from .records import Arrays, Records, joined
 from .search import Area, SearchPlan
 from .tracker import Track, TrackedHand, Tracker
 
-_LIVE_INTERVAL: Final = 5
-_BEST_INTERVAL: Final = 1
-_BEST_TILE_INTERVAL: Final = 3
-_EVERY_TILE: Final = 99
 _CANDIDATES: Final = 4
 """Hands followed at most offline: the performer's two are chosen over the whole clip."""
+
+
+def _plan(mode: Mode) -> SearchPlan:
+    """How hard to search: sparingly live, in every picture offline."""
+    if mode == "live":
+        return SearchPlan(interval=6, tile_interval=3)
+    if mode == "stills":
+        return SearchPlan(most_hands=_CANDIDATES, interval=1, tiles_at_once=99)
+    return SearchPlan(most_hands=_CANDIDATES, interval=1, tile_interval=3, idle_interval=15)
 
 
 class Seer:
@@ -48,17 +53,8 @@ class Seer:
         self.camera = camera
         self.settings = settings
         self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
-        live = settings.mode == "live"
-        one = settings.hands in ("left", "right")
-        plan = SearchPlan(
-            expected_hands=2 if not one or not live else 1,
-            most_hands=2 if live else _CANDIDATES,
-            interval=_LIVE_INTERVAL if live else (1 if settings.mode == "stills" else _BEST_INTERVAL),
-            tiles_at_once=_EVERY_TILE if settings.mode == "stills" else 1,
-            tile_interval=1 if live or settings.mode == "stills" else _BEST_TILE_INTERVAL,
-        )
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
-        self._tracker = Tracker(PalmDetector(self.runtime), HandNetwork(self.runtime), plan, area)
+        self._tracker = Tracker(PalmDetector(self.runtime), HandNetwork(self.runtime), _plan(settings.mode), area)
         self._sides = SideAssigner(settings.hands)
         watched = settings.mode == "best" and not settings.camera_path
         self._motion = CameraMotion() if watched else None

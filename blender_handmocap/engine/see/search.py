@@ -61,6 +61,8 @@ class SearchPlan:
     """so many hands are followed at most"""
     interval: int = 5
     """pictures between searches while a hand is missing and nothing is found"""
+    idle_interval: int = 0
+    """pictures between searches while every expected hand is there, for others that may be the performer's; 0: none"""
     tiles_at_once: int = 1
     """parts of the picture that are searched closely with a search; 0: none"""
     tile_interval: int = 1
@@ -81,7 +83,10 @@ class SearchPlan:
         self.waited += 1
         if present >= self.expected_hands:
             self.eager = 0
-            return []
+            if not self.idle_interval or self.waited < self.idle_interval or present >= self.most_hands:
+                return []
+            self.waited = 0
+            return [Search(_CERTAIN)]
         due = self.waited >= self.interval
         if not (due or (self.eager > 0 and lost)):
             return []
