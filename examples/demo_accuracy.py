@@ -27,7 +27,8 @@ def accuracy(take: Take, truth: Take) -> str:
     for side in SIDES:
         there = truth.track(side).present[common]
         found = there & take.track(side).present[own]
-        wanted, seen = wanted + int(there.sum()), seen + int(found.sum())
+        # A frame the take does not reach counts as a hand not found.
+        wanted, seen = wanted + int(truth.track(side).present.sum()), seen + int(found.sum())
         predicted.append(take.track(side).points[own][found])
         true.append(truth.track(side).points[common][found])
     if not seen:
