@@ -36,20 +36,21 @@ _CLAD: Final = Style(
 )  # fmt: skip
 
 RECIPES: Final[dict[str, Recipe]] = {
-    "one_hand": Recipe("one", _ORDINARY, 0.3, 0.8, 20, 5),
-    "two_apart": Recipe("apart", _ORDINARY, 0.45, 0.9, 20, 4),
-    "two_touching": Recipe("touching", _ORDINARY, 0.35, 0.8, 20, 6),
+    "one_hand": Recipe("one", _ORDINARY, 0.3, 0.8, 16, 4),
+    "two_apart": Recipe("apart", _ORDINARY, 0.45, 0.9, 16, 3),
+    "two_touching": Recipe("touching", _ORDINARY, 0.35, 0.8, 16, 5),
     "fast": Recipe("wave", replace(PLAIN, motion=1.0), 0.4, 0.7, WAVE_FRAMES, 3),
-    "small": Recipe("one", _ORDINARY, 1.3, 2.0, 20, 4),
-    "dark": Recipe("one", _DARK, 0.35, 0.8, 20, 4),
-    "sleeves": Recipe("one", _CLAD, 0.35, 0.8, 20, 4),
+    "small": Recipe("one", _ORDINARY, 1.3, 2.0, 16, 3),
+    "dark": Recipe("one", _DARK, 0.35, 0.8, 16, 3),
+    "sleeves": Recipe("one", _CLAD, 0.35, 0.8, 16, 3),
 }
 _ORDER: Final = tuple(RECIPES)
+_ROW_NUMBER: Final = {"seen families": 0, "unseen families": 1, "cycles": 2}
 
 
 def seed_of(name: str, row: str, number: int) -> tuple[int, ...]:
     """The seed of a clip."""
-    return SEED, _ORDER.index(name), int(row == "unseen families"), number
+    return SEED, _ORDER.index(name), _ROW_NUMBER[row], number
 
 
 def draw_clip(name: str, row: str, number: int, place: Path) -> None:

@@ -31,7 +31,7 @@ SHUTTER: Final = 0.5
 """Share of a frame's time the shutter is open."""
 SEEN_CONTACT: Final = ("touch", "fingertips", "palms", "interlaced", "grasp")
 WAVES_HZ: Final = (3.0, 6.0, 8.0)
-WAVE_FRAMES: Final = 60
+WAVE_FRAMES: Final = 48
 OVERLAP: Final = 0.1
 HIDDEN: Final = 0.3
 """A touching clip's middle frame overlaps by this IoU of the whole hands and hides this share of the points."""

@@ -11,7 +11,7 @@ from typing import Final
 from blender_handmocap.engine.errors import BadInputError
 
 from ..hands import TestSet
-from . import index_set, labelled, plain, take_truth
+from . import frozen, index_set, labelled, plain, take_truth
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLE: Final = _ROOT / "examples" / "two_hands.mp4"
@@ -23,13 +23,9 @@ class Named:
 
     load: Callable[[Path | None], TestSet]
     """given the folder of real footage, or None"""
-    needs: tuple[str, ...]
-    """the file it is made of, in the folder of real footage; empty: none"""
+    available: Callable[[Path | None], bool]
+    """given the same, whether it can be loaded here"""
     about: str
-
-    def available(self, data: Path | None) -> bool:
-        """Whether it can be loaded here."""
-        return not self.needs or (data is not None and data.joinpath(*self.needs).exists())
 
 
 def _from_data(data: Path | None, *parts: str) -> Path:
@@ -41,6 +37,11 @@ def _from_data(data: Path | None, *parts: str) -> Path:
     if not path.exists():
         raise BadInputError(f"There is no {path}; name the folder of real footage with --data DIR.")
     return path
+
+
+def _with(*parts: str) -> Callable[[Path | None], bool]:
+    """Whether the folder of real footage is there and holds a file."""
+    return lambda data: data is not None and data.joinpath(*parts).exists()
 
 
 def _two_views(data: Path | None) -> TestSet:
@@ -75,12 +76,23 @@ NAMED: Final[dict[str, Named]] = {
     "two_views": Named(
         _two_views, ("two_views", "index.json"), "one right hand in two calibrated views, pseudo truth in 3D"
     ),
-    "close_up": Named(_close_up, ("close_up", "human_hand_video.mp4"), "one hand close up, no truth"),
-    "no_hands": Named(_no_hands, ("no_hands", "car-detection.mp4"), "nothing to find"),
-    "signs": Named(_signs, ("signs", "again.mkv"), "words of American Sign Language, no truth"),
-    "signs_touching": Named(_signs_touching, ("signs", "again.mkv"), "real touching hands, labelled by eye"),
-    "example": Named(_example, (), "the example clip with its exact truth"),
+    "close_up": Named(_close_up, _with("close_up", "human_hand_video.mp4"), "one hand close up, no truth"),
+    "no_hands": Named(_no_hands, _with("no_hands", "car-detection.mp4"), "nothing to find"),
+    "signs": Named(_signs, _with("signs", "again.mkv"), "words of American Sign Language, no truth"),
+    "signs_touching": Named(_signs_touching, _with("signs", "again.mkv"), "real touching hands, labelled by eye"),
+    "example": Named(_example, lambda _data: EXAMPLE.exists(), "the example clip with its exact truth"),
 }
+
+
+def _frozen(name: str) -> Callable[[Path | None], TestSet]:
+    return lambda _data: frozen.load(name)
+
+
+def _is_recorded(name: str) -> Callable[[Path | None], bool]:
+    return lambda _data: name in frozen.sums()
+
+
+NAMED.update({name: Named(_frozen(name), _is_recorded(name), about) for name, about in frozen.ABOUT.items()})
 
 
 def load(name: str, data: Path | None) -> TestSet:
