@@ -35,6 +35,8 @@ MARGIN: Final = 8
 SAMPLES: Final = 24
 TURNED: Final = math.radians(60)
 """how far the second view goes round the hands"""
+ROOM: Final = 1.15
+"""how much wider than the hands the second view is"""
 PAPER: Final = 245
 
 
@@ -125,14 +127,15 @@ def rendered(
     render.resolution_x, render.resolution_y, render.resolution_percentage = WIDTH, height, 100
     through = scene.camera
     aside = bpy.data.objects.new("Side", through.data.copy())
-    aside.data.shift_x = aside.data.shift_y = 0.0
+    aside.data.animation_data_clear()
+    aside.data.lens = closer_lens(take, shown, through, height / WIDTH)
     scene.collection.objects.link(aside)
     report, total = Reporter(), 2 * len(shown)
     rows: list[list[Picture]] = [[], []]
     with tempfile.TemporaryDirectory() as folder:
         for column, index in enumerate(shown):
             scene.frame_set(applied.first_frame + int(take.frame[index] - take.frame[0]))
-            turn_round(aside, through, Vector(hands_at(take, index).mean(0)))
+            turn_round(aside, through.location, Vector(hands_at(take, index).mean(0)))
             for row, camera in enumerate((through, aside)):
                 scene.camera = camera
                 render.filepath = str(Path(folder) / f"{row}-{column}.png")
@@ -145,10 +148,22 @@ def rendered(
     return rows
 
 
-def turn_round(aside: bpy.types.Object, through: bpy.types.Object, centre: Vector) -> None:
-    """Carry the camera round the hands, about the vertical."""
-    about = Matrix.Translation(centre) @ Matrix.Rotation(TURNED, 4, "Z") @ Matrix.Translation(-centre)
-    aside.matrix_world = about @ through.matrix_world
+def closer_lens(take: Take, shown: list[int], through: bpy.types.Object, aspect: float) -> float:
+    """Focal length, millimetres, that fills a picture with the hands of every frame shown."""
+    needed = 0.0
+    for index in shown:
+        points = hands_at(take, index)
+        centre = points.mean(0)
+        reach = float(np.linalg.norm(points - centre, axis=1).max())
+        needed = max(needed, reach / float(np.linalg.norm(centre - np.array(through.location))))
+    return float(aspect * through.data.sensor_width / (2.0 * ROOM * needed))
+
+
+def turn_round(aside: bpy.types.Object, origin: Vector, centre: Vector) -> None:
+    """Look at the hands from as far away as the first camera, but from the side."""
+    aside.location = centre + Matrix.Rotation(TURNED, 3, "Z") @ (origin - centre)
+    aside.rotation_euler = (centre - aside.location).to_track_quat("-Z", "Y").to_euler()
+    aside.data.shift_x = aside.data.shift_y = 0.0
 
 
 def on_paper(path: Path) -> Picture:

@@ -20,7 +20,7 @@ PLAIN_TESTS: Final = ("tests/engine", "tests/benchmarks")
 PACKAGE_VARIABLE: Final = "HANDMOCAP_PACKAGE"
 """Tests of the installed extension find the zip here."""
 
-MINUTES: Final = 20
+MINUTES: Final = 30
 MINUTES_FOR_ALL: Final = 120
 
 NO_TESTS_COLLECTED: Final = 5
