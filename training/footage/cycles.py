@@ -271,7 +271,7 @@ def encode(frames: Path, movie: Path, *, rate: int = 30, quality: int = 23) -> N
     scene.render.resolution_percentage = 100
     scene.view_settings.view_transform = "Standard"
     editor = scene.sequence_editor_create()
-    strips = getattr(editor, "strips", None) or editor.sequences
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
     strip = strips.new_image("frames", str((noisy / "00000.png").resolve()), channel=1, frame_start=1)
     for number in range(1, len(pictures)):
         strip.elements.append(f"{number:05d}.png")
