@@ -18,9 +18,10 @@ from blender_handmocap.engine.fit.hinges import angles_from_rotations, euler_mat
 from blender_handmocap.engine.hand.free import Hinges, free_hand, free_hinges
 from blender_handmocap.engine.hand.jacobians import keypoint_jacobian
 from blender_handmocap.engine.hand.model import HandModel, RestHand
-from blender_handmocap.engine.hand.names import SIDES, Side
+from blender_handmocap.engine.hand.names import JOINT_COUNT, SIDES, Side
 
 from ..hands import Clip, Seen, SeenHand
+from ..measures import alignment
 from .analytic_ik import rotations_of
 
 Array = NDArray[np.float64]
@@ -131,7 +132,8 @@ def _fitted(truth: Array, side: Side) -> Fit:
 
 
 def _start(target: Array, weight: NDArray[np.bool_], model: HandModel, hinges: Hinges, rest: RestHand) -> _State:
-    rotation = rotations_of(target, model.side)
+    """The closed-form pose, scaled and placed on the known points."""
+    rotation = rotations_of(_filled(target, weight, model, rest), model.side)
     angles = angles_from_rotations(rotation, hinges, within_limits=True)
     at_origin = model.pose(rotation, np.zeros((len(target), 3)), rest).keypoints
     share = weight[..., None] / weight.sum(-1)[:, None, None]
@@ -140,6 +142,17 @@ def _start(target: Array, weight: NDArray[np.bool_], model: HandModel, hinges: H
     true_spread = np.sqrt((((target - true_mean[:, None]) ** 2) * share).sum((1, 2)))
     factor = true_spread / spread
     return _State(rotation[:, 0], true_mean - mean * factor[:, None], angles, np.log(factor))
+
+
+def _filled(target: Array, weight: NDArray[np.bool_], model: HandModel, rest: RestHand) -> Array:
+    """Unknown points taken from a flat hand laid on the known ones."""
+    flat = model.pose(np.tile(rotations.IDENTITY, (1, JOINT_COUNT, 1)), np.zeros((1, 3)), rest).keypoints
+    flat = np.broadcast_to(flat, target.shape)
+    known = weight.astype(np.float64)
+    turned = np.einsum("nij,npj->npi", rotations.aligning_rotation(flat, target, known), flat)
+    _, middle = alignment.centred(turned, known)
+    _, true_middle = alignment.centred(target, known)
+    return np.where(weight[..., None], target, turned - middle + true_middle)
 
 
 def _points(rotation: Array, state: _State, model: HandModel, rest: RestHand) -> Array:

@@ -129,7 +129,7 @@ def test_a_clip_known_to_be_empty(clip):
 
 def test_verdicts_need_more_than_luck(clip):
     rng = np.random.default_rng(0)
-    clips = [replace(clip, name=str(i)) for i in range(12)]
+    clips = [replace(clip, name=str(i)) for i in range(6)]
 
     def noisy(size):
         return {
