@@ -31,6 +31,8 @@ MODEL_RINGS: Final = 2
 """Rings of forearm the model keeps behind the wrist, 15 mm each, before its cap."""
 ARM_RINGS: Final = 11
 """Rings of the rendering variant: forearm to 230 mm behind the wrist."""
+ARM_DIRECTION_RING: Final = 9
+"""The middle of this ring, 190 mm behind the wrist, tells where the forearm points."""
 FOREARM_FADE: Final = (-0.015, 0.025)
 """The forearm takes over from the hand between these two x, metres, around the wrist joint."""
 BREADTH_CORRECTION: Final = -0.9
@@ -65,14 +67,18 @@ def bake(out: Path) -> None:
 
     alike = shape.aligned(people.vertices, bent)
     mean = alike.vertices.mean(0)
-    turns = shape.flattening(bent.places(mean), mean[bent.tips])
-    flat, places = shape.posed(alike.vertices, bent.places(alike.vertices), turns, weights)
+    goals = shape.flat_directions(bent.places(mean), mean[bent.tips])
+    places, tips = bent.places(alike.vertices), alike.vertices[:, bent.tips]
+    arm = alike.vertices[:, mesh.ring == ARM_DIRECTION_RING].mean(1)
+    fade = _forearm_share(mean)[:, None]
+    turns = shape.flattening(places, tips, arm, goals)
+    flat, places = shape.posed(alike.vertices, places, turns, np.hstack([weights * (1.0 - fade), fade]))
     template, joints = flat.mean(0), places.mean(0)
     joints_at = anatomy.fit_regressors(template, joints, template[bent.tips], mesh, tips=bent.tips)
     own = shape.own_components(template, joints, template[bent.tips], weights)
     area = shape.vertex_area(template, mesh.quads)
-    in_model = mesh.ring <= MODEL_RINGS
-    principal, explained, spread = shape.principal_components(flat, own, area, in_model)
+    in_hand = (mesh.ring == 0) & (fade[:, 0] < 0.5)
+    principal, explained, spread = shape.principal_components(flat, own, area, in_hand)
     logger.info("principal components explain %s of the rest", np.round(explained, 3))
     logger.info("people spread along %s by %s of our spreads", shape.OWN_NAMES, np.round(spread, 2))
     logger.info("palm length %.1f mm, spread %.1f mm", alike.palm_length.mean() * 1e3, alike.palm_length.std() * 1e3)

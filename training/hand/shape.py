@@ -2,7 +2,7 @@
 """From sampled people to a flat mean hand and ten ways in which hands differ.
 
 Everyone is put in canonical axes, brought to the same palm length (size is a number of its
-own in the model), and laid flat by fixed rotations, which keeps every shape linear. Four
+own in the model), and laid flat, bone by bone, so that no pose is left in the shapes. Four
 components are ours, because body shapes hardly vary hands in them: palm width, palm length,
 thumb, thickness. The six others are the principal components of what is left.
 """
@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.names import (
     FINGER_JOINTS,
     FINGERS,
@@ -34,6 +35,7 @@ OWN_SPREAD: Final = (0.05, 0.05, 0.06, 0.08)
 """One standard deviation of each of our own components, as a share."""
 THUMB_DIRECTION: Final = np.array([-0.707, -0.309, 0.636])
 """Where the straight thumb of the flat hand points: 42 degrees out, 18 below the palm's plane."""
+FOREARM_DIRECTION: Final = np.array([1.0, 0.0, 0.0])
 WRIST_WIDTH_SHARE: Final = 0.5
 """The wrist widens half as much as the knuckles."""
 PALM_THICKNESS_SHARE: Final = 0.5
@@ -63,43 +65,57 @@ def aligned(vertices: Array, joints: Joints) -> People:
     return People(out, palm)
 
 
-def flattening(joints: Array, tips: Array) -> Array:
-    """World rotations (16, 3, 3) that lay a mean hand with joints (16, 3) and tips (5, 3) flat."""
-    turns = np.tile(np.eye(3), (JOINT_COUNT, 1, 1))
+def flat_directions(joints: Array, tips: Array) -> Array:
+    """(6, 3) where the fingers of the flat hand and its forearm point, from the mean joints (16, 3) and tips (5, 3)."""
+    knuckles = joints[[FINGER_JOINTS[finger][0] for finger in FINGERS]]
+    fingers = (tips - knuckles) * [1.0, 0.0, 1.0]
+    fingers[FINGERS.index("thumb")] = THUMB_DIRECTION
+    return _unit(np.concatenate([fingers, [FOREARM_DIRECTION]]))
+
+
+def flattening(joints: Array, tips: Array, arm: Array, goals: Array) -> Array:
+    """World rotations (N, 17, 3, 3) that lay hands flat: joints (N, 16, 3), tips (N, 5, 3), arm ends (N, 3).
+
+    `goals` (6, 3) are the directions to reach.
+    """
+    turns = np.tile(np.eye(3), (len(joints), JOINT_COUNT + 1, 1, 1))
     for number, finger in enumerate(FINGERS):
         chain = FINGER_JOINTS[finger]
-        points = np.concatenate([joints[list(chain)], tips[number : number + 1]])
-        if finger == "thumb":
-            goal = THUMB_DIRECTION / np.linalg.norm(THUMB_DIRECTION)
-        else:
-            goal = (points[-1] - points[0]) * [1.0, 0.0, 1.0]
-            goal /= np.linalg.norm(goal)
-        for joint, bone in zip(chain, np.diff(points, axis=0), strict=True):
-            turns[joint] = _shortest_turn(bone / np.linalg.norm(bone), goal)
+        points = np.concatenate([joints[:, list(chain)], tips[:, number : number + 1]], axis=1)
+        for level, joint in enumerate(chain):
+            turns[:, joint] = _shortest_turn(_unit(points[:, level + 1] - points[:, level]), goals[number])
+    turns[:, JOINT_COUNT] = _shortest_turn(_unit(arm - joints[:, 0]), goals[-1])
     return turns
 
 
+def _unit(vector: Array) -> Array:
+    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+
+
 def _shortest_turn(start: Array, goal: Array) -> Array:
-    axis, cosine = np.cross(start, goal), float(start @ goal)
-    k = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
-    turn: Array = np.eye(3) + k + k @ k / (1.0 + cosine)
+    """Rotations (.., 3, 3) of unit vectors (.., 3) onto one (3,)."""
+    axis, cosine = np.cross(start, goal), start @ goal
+    k = rotations.skew(axis)
+    turn: Array = np.eye(3) + k + k @ k / (1.0 + cosine)[..., None, None]
     return turn
 
 
 def posed(vertices: Array, joints: Array, turns: Array, weights: Array) -> tuple[Array, Array]:
-    """Linear blend skinning (.., V, 3), (.., 16, 3) with world rotations (16, 3, 3): linear in both inputs."""
-    places = np.empty_like(joints)
-    places[..., 0, :] = joints[..., 0, :]
+    """Linear blend skinning of N hands (N, V, 3), (N, 16, 3) with world rotations (N, 17, 3, 3), weights (V, 17)."""
+    pivots = np.concatenate([joints, joints[:, :1]], axis=1)
+    places = pivots.copy()
     for joint in range(1, JOINT_COUNT):
         parent = JOINT_PARENTS[joint]
-        bone = joints[..., joint, :] - joints[..., parent, :]
-        places[..., joint, :] = places[..., parent, :] + bone @ turns[parent].T
+        bone = (joints[:, joint] - joints[:, parent])[:, :, None]
+        places[:, joint] = places[:, parent] + (turns[:, parent] @ bone)[:, :, 0]
     out = np.zeros_like(vertices)
-    for joint in range(JOINT_COUNT):
+    for joint in range(JOINT_COUNT + 1):
         held = weights[:, joint] > 0
-        part = (vertices[..., held, :] - joints[..., joint, None, :]) @ turns[joint].T + places[..., joint, None, :]
-        out[..., held, :] += weights[held, joint, None] * part
-    return out, places
+        part = (vertices[:, held] - pivots[:, joint, None]) @ np.swapaxes(turns[:, joint], 1, 2) + places[
+            :, joint, None
+        ]
+        out[:, held] += weights[held, joint, None] * part
+    return out, places[:, :JOINT_COUNT]
 
 
 def own_components(vertices: Array, joints: Array, tips: Array, weights: Array) -> Array:

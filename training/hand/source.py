@@ -41,8 +41,8 @@ LOCAL_SPREAD: Final = {
     "r-hand-fingers-length-incr": 0.20,
     "r-hand-fingers-diameter-incr": 0.50,
     "r-hand-fingers-distance-incr": 0.40,
-    "measure-wrist-circ-incr": 0.30,
-    "r-lowerarm-fat-incr": 0.30,
+    "measure-wrist-circ-incr": 0.15,
+    "r-lowerarm-fat-incr": 0.15,
 }
 """Standard deviations of the hand's own shape targets, beside those of the whole body."""
 
