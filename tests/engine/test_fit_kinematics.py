@@ -40,7 +40,7 @@ def right_chain(offsets: np.ndarray | None = None) -> Chain:
 @pytest.mark.parametrize("side", SIDES)
 def test_points_are_those_of_the_hand_model(side: Side) -> None:
     chain, state = right_chain(), random_state()
-    rotation, translation = hand_poses(state, side, chain)
+    rotation, translation = hand_poses(state, side == "left", chain)
     model = free_hand(side)
     expected = model.pose(rotation, translation, model.rest(np.linspace(-1, 1, 10), 0.085)).keypoints
     found = (chain.pose(state).points + state.translation[:, None]).transpose(2, 1, 0)
@@ -97,7 +97,7 @@ def test_directions_are_the_motion_of_single_points() -> None:
 
 def test_bone_origins_are_the_joints() -> None:
     chain, state = right_chain(), random_state()
-    rotation, translation = hand_poses(state, "right", chain)
+    rotation, translation = hand_poses(state, False, chain)
     model = free_hand("right")
     joints = model.pose(rotation, translation, chain.rest).joints - translation[:, None]
     found = chain.pose(state).bone_origin(np.arange(16), np.zeros(16, dtype=int))
@@ -145,7 +145,7 @@ def test_slope_of_the_logarithm() -> None:
 def test_left_hands_hinges_are_solved_as_right_ones() -> None:
     state = random_state(1)
     chain = right_chain()
-    rotation, _ = hand_poses(state, "left", chain)
+    rotation, _ = hand_poses(state, True, chain)
     angles = unpack(state.angles.T, chain.hinges)
     right = rotations_from_angles(angles, free_hinges("right"), rotations.mirrored(rotation[:, 0]))
     np.testing.assert_allclose(rotations.mirrored(rotation), right, atol=1e-12)

@@ -11,7 +11,8 @@ from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.settings import Settings
 from tests.engine.fit_scenes import SIZE, scene
 
-UNUSUAL = np.array([0.0, 1.5, -1.5, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+UNUSUAL = np.array([1.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0])
+"""Fingers a sixth longer than usual for the palm."""
 
 
 def proportions(betas: np.ndarray) -> np.ndarray:

@@ -179,7 +179,9 @@ def test_whole_energy_has_the_gradient_it_claims(chain: Chain) -> None:
     prediction = Prediction(near, sigma, sigma, sigma)
     found = energy.evaluate(state, seen)
     np.testing.assert_allclose(found.gradient.T, differences(energy, state, seen), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(energy.cost(state, seen), found.cost, rtol=1e-12)
     found = energy.evaluate(state, seen, prediction)
+    np.testing.assert_allclose(energy.cost(state, seen, prediction), found.cost, rtol=1e-12)
     np.testing.assert_allclose(found.gradient.T, differences(energy, state, seen, prediction), rtol=1e-5, atol=1e-4)
     for hand in range(COUNT):
         assert np.linalg.eigvalsh(found.matrix[hand]).min() > 0.0
@@ -269,7 +271,7 @@ def test_spheres_sit_where_the_hand_model_puts_them(chain: Chain) -> None:
 
     spheres = fitted_spheres(free_hand("right"), chain.rest)
     state = random_state()
-    rotation, translation = hand_poses(state, "right", chain)
+    rotation, translation = hand_poses(state, False, chain)
     expected = spheres.centres(free_hand("right").pose(rotation, translation, chain.rest))
     found = collision.SphereSet.on_chain(spheres, chain).centres(chain.pose(state)) + state.translation[:, None]
     np.testing.assert_allclose(found.transpose(2, 1, 0), expected, atol=1e-12)

@@ -228,7 +228,7 @@ def _track(take: Take, hand: Hand, state: HandState, chain: Chain) -> HandTrack:
     """The solved part of a track, in the hand's own side and in the take's conventions."""
     track = HandTrack.absent(len(take))
     side, frames = hand.side, hand.frames
-    solved, place = hand_poses(state, side, chain)
+    solved, place = hand_poses(state, side == "left", chain)
     solved = fixes.with_exact_rotations(solved, hand.given, frames, hand.time)
     solved = rotations.continuous(solved)
     for frame, exact in hand.given.translations.items():

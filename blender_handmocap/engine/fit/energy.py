@@ -71,6 +71,19 @@ class Energy:
             self._spare = np.empty((*shape, self.chain.angle_count))
         return self._rows[:count], self._wrench[:count], self._residual[:count], self._spare[:count]
 
+    def cost(self, state: HandState, seen: Seen, prediction: Prediction | None = None) -> Array:
+        """The value alone (B,), for a step after which nothing is stepped any more."""
+        chain, settings = self.chain, self.settings
+        points = chain.pose(state, moving=False).points
+        cost = reprojection.cost(points, state.translation, seen, settings.pixel_robust)
+        cost += points3d.cost(points, state.nuisance, seen, settings.point_robust)
+        cost += self.prior.evaluate(state.angles)[0]
+        cost += limits.evaluate(state.angles, chain.lower, chain.upper, settings.limit_sigma)[0]
+        cost += nuisance.evaluate(state.nuisance, settings.nuisance_sigma)[0]
+        if prediction is not None:
+            cost += prediction.evaluate(state, chain.size)[0]
+        return cost
+
     def evaluate(self, state: HandState, seen: Seen, prediction: Prediction | None = None) -> Evaluation:
         """Value and derivatives of all terms for B hands."""
         chain, settings = self.chain, self.settings

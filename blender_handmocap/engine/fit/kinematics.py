@@ -197,6 +197,9 @@ class Chain:
         self._arms = np.stack([reach, ends], axis=-1).transpose(2, 3, 0, 1)[..., None]
         self.palm_points = np.concatenate([np.zeros((3, 1)), self._knuckles], axis=1) + shift[:PALM_POINTS].T
         """(3, 6) the palm's points in canonical axes"""
+        centred = self.palm_points - self.palm_points.mean(1, keepdims=True)
+        self.palm_spread = float(np.linalg.norm(centred))
+        """metres: root of the summed squares of the palm's points about their mean"""
 
         flat = free_index(hinges)
         joint, self.angle_axis = np.divmod(flat, 3)
@@ -217,8 +220,8 @@ class Chain:
         self._moves = self._behind.T[POINT_BONE].astype(np.float64)
         """(21, A) 1 where the angle moves the point"""
 
-    def pose(self, state: HandState) -> Posed:
-        """Forward kinematics of B hands."""
+    def pose(self, state: HandState, *, moving: bool = True) -> Posed:
+        """Forward kinematics of B hands; without `moving` the twists are left out."""
         count = state.count
         cosine = np.ones((3, _FINGERS, _LEVELS, count))
         sine = np.zeros((3, _FINGERS, _LEVELS, count))
@@ -241,6 +244,8 @@ class Chain:
         np.einsum("ijb,jk->ikb", state.root, self.palm_points, out=points[:, :PALM_POINTS])
         points[:, PALM_POINTS:] = (joints + arms[1]).reshape(3, -1, count)
 
+        if not moving:
+            return Posed(state.root, bones, joints, points, np.empty((6, 0, count)))
         # The axes in the frame they lead to: flexion is turned back by abduction and twist, abduction by twist.
         axes = np.zeros((3, 3, _FINGERS, _LEVELS, count))
         axes[0] = turn[0]

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .. import rotations
 from ..camera import Camera
 from ..hand.free import free_hand, free_hinges
-from ..hand.model import HandModel
 from ..hand.names import SIDES, Side
 from ..see.definitions import MEDIAPIPE, offsets
 from ..see.observation import Observation
@@ -28,6 +27,7 @@ from .terms.prediction import Prediction, predicted
 
 _MEMORY: Final = 60
 """frames whose costs say what is usual"""
+_MIRROR: Final = np.array([-1.0, 1.0, 1.0])
 _WARM_UP: Final = 5
 """frames after which the usual cost is known well enough to judge by"""
 
@@ -57,7 +57,15 @@ class _Track:
     costs: deque[float] = field(default_factory=lambda: deque(maxlen=_MEMORY))
     rotation: Array | None = None
 
+    def remember(self, state: HandState, cost: float, time: float) -> None:
+        """The newest pose."""
+        if self.last is not None:
+            self.step = max(time - self.time, 1e-3)
+        self.before, self.last, self.time = self.last, state, time
+        self.costs.append(cost)
+
     def forget(self) -> None:
+        """Nothing known: the next pose starts from scratch."""
         self.last = self.before = self.rotation = None
         self.costs.clear()
 
@@ -77,9 +85,8 @@ class LiveFitter:
         """`size` is the palm length in metres (None: the free hand's own)."""
         self._camera = camera
         self._settings = FitSettings() if settings is None else settings
-        self._models: dict[Side, HandModel] = {side: free_hand(side) for side in SIDES}
-        self._rest = {side: model.rest(betas, size) for side, model in self._models.items()}
-        right = self._rest["right"]
+        self._model = free_hand("right")
+        right = self._model.rest(betas, size)
         chain = Chain(right, free_hinges("right"), offsets(definition) * right.scale)
         self._energy = Energy(chain, self._settings)
         self._tracks: dict[Side, _Track] = {side: _Track() for side in SIDES}
@@ -87,12 +94,11 @@ class LiveFitter:
     @property
     def size(self) -> float:
         """Palm length of the fitted hand, metres."""
-        return self._models["right"].palm_length * self._rest["right"].scale
+        return self._energy.chain.rest.palm_length
 
     def points(self, side: Side, rotation: ArrayLike, translation: ArrayLike) -> Array:
         """Keypoints (21, 3) of this hand in a pose (16, 4), (3,): what a polish needs after it changed one."""
-        pose = np.asarray(rotation)[None], np.asarray(translation)[None]
-        return self._models[side].pose(*pose, self._rest[side]).keypoints[0]
+        return self._points(np.array([side == "left"]), np.asarray(rotation)[None], np.asarray(translation)[None])[0]
 
     def reset(self) -> None:
         """Forget both hands."""
@@ -119,19 +125,21 @@ class LiveFitter:
             found = self._continued([self._tracks[sides[i]] for i in warm], given.take(index), time)
             for k, i in enumerate(warm):
                 states[i], costs[i] = found.state.take(np.array([k])), float(found.cost[k])
-        poses: dict[Side, LivePose] = {}
+        fresh = [False] * len(sides)
         for i, side in enumerate(sides):
             track = self._tracks[side]
-            fresh = i not in states or self._failed(track, costs[i])
-            if fresh:
-                restart = hypotheses.independent(self._energy, given.take(np.array([i])), thorough=True)
-                if i not in states or restart.cost[0] < costs[i]:
-                    states[i], costs[i] = restart.state, float(restart.cost[0])
-                    track.forget()
-                else:
-                    fresh = False
-            poses[side] = self._accept(side, track, states[i], costs[i], time, fresh)
-        return poses
+            if i in states and not self._failed(track, costs[i]):
+                continue
+            restart = hypotheses.independent(self._energy, given.take(np.array([i])), thorough=True)
+            if i not in states or restart.cost[0] < costs[i]:
+                states[i], costs[i], fresh[i] = restart.state, float(restart.cost[0]), True
+                track.forget()
+        if not states:
+            return {}
+        final = concatenate([states[i] for i in range(len(sides))])
+        for i, side in enumerate(sides):
+            self._tracks[side].remember(states[i], costs[i], time)
+        return self._poses(sides, final, fresh)
 
     def _seen(self, given: list[Observation], sides: list[Side]) -> observations.Seen:
         return observations.seen_hands(
@@ -166,16 +174,21 @@ class LiveFitter:
             return False
         return cost > self._settings.live_restart * float(np.median(track.costs))
 
-    def _accept(self, side: Side, track: _Track, state: HandState, cost: float, time: float, fresh: bool) -> LivePose:
-        rotation, translation = hand_poses(state, side, self._energy.chain)
-        rotation = rotation[0]
-        if track.rotation is not None:
-            flip = (rotation * track.rotation).sum(-1) < 0.0
-            rotation = np.where(flip[:, None], -rotation, rotation)
-        if track.last is not None:
-            track.step = max(time - track.time, 1e-3)
-        track.before, track.last = track.last, state
-        track.time, track.rotation = time, rotation
-        track.costs.append(cost)
-        points = self._models[side].pose(rotation[None], translation, self._rest[side]).keypoints[0]
-        return LivePose(rotations.normalized(rotation), translation[0], points, fresh)
+    def _poses(self, sides: list[Side], state: HandState, fresh: list[bool]) -> dict[Side, LivePose]:
+        left = np.array([side == "left" for side in sides])
+        rotation, translation = hand_poses(state, left, self._energy.chain)
+        for i, side in enumerate(sides):
+            track = self._tracks[side]
+            if track.rotation is not None:
+                flip = (rotation[i] * track.rotation).sum(-1) < 0.0
+                rotation[i] = np.where(flip[:, None], -rotation[i], rotation[i])
+            track.rotation = rotation[i]
+        points = self._points(left, rotation, translation)
+        return {side: LivePose(rotation[i], translation[i], points[i], fresh[i]) for i, side in enumerate(sides)}
+
+    def _points(self, left: NDArray[np.bool_], rotation: Array, translation: Array) -> Array:
+        """(B, 21, 3); a left hand is the mirrored right one, so one call poses all."""
+        turned = np.where(left[:, None, None], rotations.mirrored(rotation), rotation)
+        mirror = np.where(left[:, None], _MIRROR, 1.0)
+        found = self._model.pose(turned, translation * mirror, self._energy.chain.rest).keypoints
+        return np.asarray(found * mirror[:, None])

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..camera import Camera
 from ..hand.names import KEYPOINT_COUNT
-from . import spatial
 from .kinematics import PALM_POINTS, POINT_ORDER, Chain, IntArray
 from .settings import FitSettings
 from .spatial import Array
@@ -90,36 +89,40 @@ def seen_hands(
     to the wrist in palm bones; visibility (B, 21); NaN where not seen. `left` (B,) hands are mirrored.
     """
     mirror = np.where(left, -1.0, 1.0)[:, None]
+    visible = visibility[:, POINT_ORDER]
+    visible = np.clip(np.where(np.isfinite(visible), visible, 0.0), 0.0, 1.0)
+
     rays = undistorted(pixels, camera, distortion)[:, POINT_ORDER]
     rays[..., 0] *= mirror
-    focal = np.sqrt(np.abs(camera[..., 0, 0] * camera[..., 1, 1]))
     seen = np.isfinite(rays).all(-1)
-    box = _box(pixels)
-    sigma = np.where(np.isfinite(pixel_sigma), pixel_sigma, settings.pixel_share * box[:, None])[:, POINT_ORDER]
-    sigma = np.maximum(np.nan_to_num(sigma, nan=1.0), _LEAST_PIXEL_SIGMA)
-    weight = np.where(seen, np.clip(np.nan_to_num(visibility[:, POINT_ORDER]), 0.0, 1.0), 0.0)
+    sigma = pixel_sigma[:, POINT_ORDER]
+    stated = np.isfinite(sigma)
+    if not stated.all():
+        box = _box(pixels)
+        usual = settings.pixel_share * np.where(np.isfinite(box), box, 1.0)
+        sigma = np.where(stated, sigma, usual[:, None])
+    focal = np.sqrt(np.abs(camera[..., 0, 0] * camera[..., 1, 1]))
 
     shape = points[:, POINT_ORDER]
     shape[..., 0] *= mirror
     known = np.isfinite(shape).all(-1)
     # The palm fixes the scale of the observed points: it has one size only.
     usable = known[:, :PALM_POINTS].all(1)
-    shape = np.where(usable[:, None, None] & known[..., None], shape, 0.0)
+    known &= usable[:, None]
+    shape = np.where(known[..., None], shape, 0.0)
     shape -= shape[:, :PALM_POINTS].mean(1, keepdims=True)
     spread = np.sqrt((shape[:, :PALM_POINTS] ** 2).sum((1, 2)))
-    usable &= spread > 1e-6
-    palm = chain.palm_points - chain.palm_points.mean(1, keepdims=True)
-    scale = float(np.linalg.norm(palm)) / np.where(usable, spread, 1.0)
-    relative = np.nan_to_num(point_sigma[:, POINT_ORDER], nan=0.0) * scale[:, None]
+    usable = spread > 1e-6
+    scale = chain.palm_spread / np.where(usable, spread, 1.0)
+    relative = point_sigma[:, POINT_ORDER]
+    relative = np.where(np.isfinite(relative), relative, 0.0) * scale[:, None]
     return Seen(
-        rays=spatial.from_batch_first(np.where(seen[..., None], rays, 0.0).transpose(0, 2, 1)),
-        ray_sigma=spatial.from_batch_first(sigma / np.reshape(focal, (-1, 1))),
-        ray_weight=spatial.from_batch_first(weight),
-        points=spatial.from_batch_first((shape * scale[:, None, None]).transpose(0, 2, 1)),
-        point_sigma=spatial.from_batch_first(np.maximum(relative, settings.point_sigma)),
-        point_weight=spatial.from_batch_first(
-            np.where(known & usable[:, None], np.clip(np.nan_to_num(visibility[:, POINT_ORDER]), 0.0, 1.0), 0.0)
-        ),
+        rays=np.where(seen, rays.transpose(2, 0, 1), 0.0).swapaxes(1, 2).copy(),
+        ray_sigma=(np.maximum(sigma, _LEAST_PIXEL_SIGMA) / np.reshape(focal, (-1, 1))).T.copy(),
+        ray_weight=(seen * visible).T.copy(),
+        points=(shape * scale[:, None, None]).transpose(2, 1, 0).copy(),
+        point_sigma=np.maximum(relative, settings.point_sigma).T.copy(),
+        point_weight=((known & usable[:, None]) * visible).T.copy(),
     )
 
 

@@ -3,29 +3,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import rotations
-from ..hand.free import Hinges, free_hinges
-from ..hand.names import Side
 from . import spatial
 from .hinges import rotations_from_angles, unpack
 from .kinematics import Chain, HandState
 from .spatial import Array
 
-
-@lru_cache(maxsize=2)
-def _hinges(side: Side) -> Hinges:
-    return free_hinges(side)
+_MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
-def hand_poses(state: HandState, side: Side, chain: Chain) -> tuple[Array, Array]:
-    """Rotations (B, 16, 4) and translations (B, 3) of a side's own hand."""
+def hand_poses(state: HandState, left: NDArray[np.bool_] | bool, chain: Chain) -> tuple[Array, Array]:
+    """Rotations (B, 16, 4) and translations (B, 3) of the hands themselves; `left` (B,) or one for all."""
     root = rotations.quaternion_from_matrix(spatial.to_batch_first(state.root))
-    place = state.translation.T.copy()
-    if side == "left":
-        root = rotations.mirrored(root)
-        place[:, 0] = -place[:, 0]
-    return rotations_from_angles(unpack(state.angles.T, chain.hinges), _hinges(side), root), np.asarray(place)
+    turned = rotations_from_angles(unpack(state.angles.T, chain.hinges), chain.hinges, root)
+    mirror = np.broadcast_to(np.asarray(left), (state.count,))
+    turned = np.where(mirror[:, None, None], rotations.mirrored(turned), turned)
+    place = state.translation.T * np.where(mirror[:, None], _MIRROR, 1.0)
+    return turned, place

@@ -37,7 +37,9 @@ _MOST_FRAMES: Final = 240
 """evenly chosen frames of each half that are fitted to judge by"""
 _BIAS: Final = 0.06
 """share of a bone's length by which a detector is wrong however long it looks"""
-_BETA_SIGMA: Final = 0.5
+_COMMON_BIAS: Final = 0.04
+"""the same for all finger bones together against the palm"""
+_BETA_SIGMA: Final = 0.7
 """spread of performers' betas that the prior expects"""
 _LEAST_GAIN: Final = 0.01
 """share of the held-out error that a shape must save to be kept"""
@@ -124,8 +126,8 @@ def _betas_of(take: Take, lengths: Array) -> Array:
     """Betas that bring the model's ratios nearest to the observed ones (Gauss-Newton on their logarithms).
 
     Ratios are taken after the clip's median, which a few bad frames cannot move. A detector's
-    lengths shrink where it sees bones foreshortened, all fingers alike: one common factor of all
-    finger bones against the palm is therefore left free.
+    lengths shrink where it sees bones foreshortened, all fingers alike: part of what all finger
+    bones have in common is therefore put down to the detector.
     """
     model = free_hand("right")
     observed = np.log(np.maximum(np.median(lengths, axis=0), 1e-3))
@@ -140,7 +142,7 @@ def _betas_of(take: Take, lengths: Array) -> Array:
             axis=1,
         )
         rows = np.concatenate([slopes, common[:, None]], axis=1) * weight[:, None]
-        prior = np.diag([1.0 / _BETA_SIGMA**2] * len(betas) + [1.0])
+        prior = np.diag([1.0 / _BETA_SIGMA**2] * len(betas) + [1.0 / _COMMON_BIAS**2])
         pull = rows.T @ ((observed - now) * weight)
         pull[:-1] -= betas / _BETA_SIGMA**2
         betas = betas + np.linalg.solve(rows.T @ rows + prior, pull)[:-1]

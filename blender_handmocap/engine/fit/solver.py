@@ -69,16 +69,22 @@ def _minimise(
     now = energy.evaluate(state, seen, prediction)
     final_cost[:] = now.cost
     damping = np.full(start.count, energy.settings.damping)
-    for _ in range(steps):
-        step = damped_step(now, damping)
-        moved = state.moved(step)
+    for left in range(steps, 0, -1):
+        moved = state.moved(damped_step(now, damping))
+        tried[active] += 1
+        if left == 1:
+            # Nothing steps on from here: the value is enough.
+            value = energy.cost(moved, seen, prediction)
+            better = value <= now.cost
+            state = moved if better.all() else moved.where(better, state)
+            final_cost[active] = np.minimum(value, now.cost)
+            break
         after = energy.evaluate(moved, seen, prediction)
         better = after.cost <= now.cost
         gain = (now.cost - after.cost) / np.maximum(now.cost, 1e-12)
         damping = np.where(
             better, np.maximum(damping * _LOWER, _LEAST_DAMPING), np.minimum(damping * _RAISE, _MOST_DAMPING)
         )
-        tried[active] += 1
         if better.all():
             state, now = moved, after
         elif better.any():
@@ -95,9 +101,8 @@ def _minimise(
         active, damping = active[keep], damping[keep]
         state, now, seen = state.take(keep), now.take(keep), seen.take(keep)
         prediction = None if prediction is None else prediction.take(keep)
-    if len(active) == start.count:
-        return Solution(state, now.cost, tried)
-    return Solution(final.put(active, state), _placed(final_cost, active, now.cost), tried)
+    whole = len(active) == start.count
+    return Solution(state if whole else final.put(active, state), final_cost, tried)
 
 
 def damped_step(now: Evaluation, damping: Array) -> Array:
@@ -107,9 +112,3 @@ def damped_step(now: Evaluation, damping: Array) -> Array:
     # A hand of which nothing is seen has no place: the floor keeps it where it is.
     matrix[:, index, index] = matrix[:, index, index] * (1.0 + damping)[:, None] + _FLOOR
     return -np.linalg.solve(matrix, now.gradient[..., None])[..., 0].T
-
-
-def _placed(values: Array, index: NDArray[np.intp], new: Array) -> Array:
-    out = values.copy()
-    out[index] = new
-    return out

@@ -24,17 +24,20 @@ POINT: Final = np.repeat(np.arange(KEYPOINT_COUNT), 3)
 """(63,) the point of each row"""
 
 
+def cost(points: Array, nuisance: Array, seen: Seen, robust: float) -> Array:
+    """Cost (B,) of points (3, 21, B) relative to the wrist."""
+    away, _, _ = _residual(points, nuisance, seen)
+    value, _ = geman_mcclure((away * away).sum(0), seen.point_weight, robust)
+    return np.asarray(value.sum(0))
+
+
 def evaluate(
     points: Array, nuisance: Array, seen: Seen, robust: float, wrench: Array, about: Array, residual: Array
 ) -> Array:
-    """Cost (B,) of points (3, 21, B) relative to the wrist.
-
-    Writes the weighted residuals (B, 63), what they push with, `wrench` (B, 63, 6), and `about`
-    (B, 63, 3), how they turn the root: about the palm's centre, and without moving it.
+    """The same; also writes the weighted residuals (B, 63), what they push with, `wrench` (B, 63, 6), and
+    `about` (B, 63, 3), how they turn the root: about the palm's centre, and without moving it.
     """
-    centred = points - points[:, :PALM_POINTS].mean(1)[:, None]
-    precision = 1.0 / seen.point_sigma
-    away = (centred - np.einsum("ijb,jkb->ikb", nuisance, seen.points)) * precision
+    away, centred, precision = _residual(points, nuisance, seen)
     value, root = geman_mcclure((away * away).sum(0), seen.point_weight, robust)
     steep = root * precision
     push = np.zeros((6, KEYPOINT_COUNT, 3, points.shape[-1]))
@@ -45,8 +48,14 @@ def evaluate(
     _turns(centred * steep, turns)
     about[:] = turns.reshape(3, len(POINT), -1).transpose(2, 1, 0)
     residual.reshape(-1, KEYPOINT_COUNT, 3)[:] = (away * root).transpose(2, 1, 0)
-    cost: Array = value.sum(0)
-    return cost
+    return np.asarray(value.sum(0))
+
+
+def _residual(points: Array, nuisance: Array, seen: Seen) -> tuple[Array, Array, Array]:
+    """Residuals (3, 21, B) and points about the palm's centre (3, 21, B), camera axes; 1 / sigma (21, B)."""
+    centred = points - points[:, :PALM_POINTS].mean(1)[:, None]
+    precision = 1.0 / seen.point_sigma
+    return (centred - np.einsum("ijb,jkb->ikb", nuisance, seen.points)) * precision, centred, precision
 
 
 def _turns(lever: Array, out: Array) -> None:

@@ -23,20 +23,18 @@ _NEAREST = 0.02
 _HOPELESS = 1e6
 
 
-def evaluate(points: Array, translation: Array, seen: Seen, robust: float, wrench: Array, residual: Array) -> Array:
-    """Cost (B,) of points (3, 21, B) relative to the wrist at translation (3, B).
+def cost(points: Array, translation: Array, seen: Seen, robust: float) -> Array:
+    """Cost (B,) of points (3, 21, B) relative to the wrist at translation (3, B)."""
+    away, _, _ = _residual(points, translation, seen)
+    return _total(geman_mcclure((away * away).sum(0), seen.ray_weight, robust)[0], points, translation, seen)
 
-    Writes the weighted residuals (B, 42) and what they push with, `wrench` (B, 42, 6).
-    """
-    depth = points[2] + translation[2]
-    behind = depth < _NEAREST
-    inverse = 1.0 / np.where(behind, _NEAREST, depth)
-    image = (points[:2] + translation[:2, None]) * inverse
-    precision = 1.0 / seen.ray_sigma
-    away = (image - seen.rays) * precision
+
+def evaluate(points: Array, translation: Array, seen: Seen, robust: float, wrench: Array, residual: Array) -> Array:
+    """The same; also writes the weighted residuals (B, 42) and what they push with, `wrench` (B, 42, 6)."""
+    away, image, steepness = _residual(points, translation, seen)
     value, root = geman_mcclure((away * away).sum(0), seen.ray_weight, robust)
+    steep = root * steepness
     # The force of a residual is its slope by the point: (s, 0, -x s) and (0, s, -y s).
-    steep = root * precision * inverse
     back = -image * steep
     x, y, z = points
     push = np.zeros((6, KEYPOINT_COUNT, 2, points.shape[-1]))
@@ -50,7 +48,20 @@ def evaluate(points: Array, translation: Array, seen: Seen, robust: float, wrenc
     push[2, :, 1] = x * steep
     wrench[:] = push.reshape(6, len(POINT), -1).transpose(2, 1, 0)
     residual.reshape(-1, KEYPOINT_COUNT, 2)[:] = (away * root).transpose(2, 1, 0)
-    cost: Array = value.sum(0)
+    return _total(value, points, translation, seen)
+
+
+def _residual(points: Array, translation: Array, seen: Seen) -> tuple[Array, Array, Array]:
+    """Residuals (2, 21, B), image positions (2, 21, B), and their slope by a point's x or y (21, B)."""
+    inverse = 1.0 / np.maximum(points[2] + translation[2], _NEAREST)
+    image = (points[:2] + translation[:2, None]) * inverse
+    precision = 1.0 / seen.ray_sigma
+    return (image - seen.rays) * precision, image, precision * inverse
+
+
+def _total(value: Array, points: Array, translation: Array, seen: Seen) -> Array:
+    total: Array = value.sum(0)
+    behind = points[2] + translation[2] < _NEAREST
     if behind.any():
-        cost = cost + _HOPELESS * (behind & (seen.ray_weight > 0.0)).sum(0)
-    return cost
+        total = total + _HOPELESS * (behind & (seen.ray_weight > 0.0)).sum(0)
+    return total
