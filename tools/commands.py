@@ -118,6 +118,6 @@ def _train(_options: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _benchmark(_options: argparse.Namespace, rest: Sequence[str]) -> int:
-    python, _ = ensure("engine", "mediapipe")
+    python, _ = ensure("benchmark", "mediapipe")
     models.ensure_models()
     return call([python, "-m", "benchmarks", *rest])
