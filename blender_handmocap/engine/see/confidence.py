@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from ..errors import ModelFileError
-from .crops import Array, crop_of_hand, difference
+from .crops import Array, difference
 from .landmarks import SeenHand
 
 FEATURES: Final = (
@@ -45,7 +45,7 @@ def features(seen: SeenHand, *, motion: float, width: int, height: int) -> Array
     screen, world = seen.screen, seen.world
     extent = np.ptp(screen[:, :2], axis=0)
     side = max(float(extent.max()), 1e-6)
-    shift, scale, angle = difference(seen.crop, crop_of_hand(screen))
+    shift, scale, angle = difference(seen.crop, seen.next_crop)
     inside = ((screen[:, :2] > -0.5) & (screen[:, :2] < [width - 0.5, height - 0.5])).all(1).mean()
     return np.array(
         [

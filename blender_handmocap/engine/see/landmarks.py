@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -39,7 +40,7 @@ class SeenHand:
     right: float
     """0..1: it is a right hand, for a picture that is not mirrored"""
 
-    @property
+    @cached_property
     def next_crop(self) -> Array:
         """(5,) where to look for the same hand."""
         return crop_of_hand(self.screen)

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from .crops import Array, Image, crop_of_hand, difference
+from .crops import Array, Image, difference
 from .landmarks import HandNetwork, SeenHand
 from .palms import Palm, PalmDetector
 from .search import Area, SearchPlan
@@ -238,9 +238,7 @@ def _has_moved(track: Track, time: float) -> bool:
 
 
 def _exceeds(hand: SeenHand, limits: tuple[float, float, float]) -> bool:
-    return any(
-        value > limit for value, limit in zip(difference(hand.crop, crop_of_hand(hand.screen)), limits, strict=True)
-    )
+    return any(value > limit for value, limit in zip(difference(hand.crop, hand.next_crop), limits, strict=True))
 
 
 def _covers(hand: SeenHand, palm: Palm) -> bool:
