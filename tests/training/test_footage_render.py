@@ -12,11 +12,11 @@ import pytest
 
 pytest.importorskip("numba")
 
-from blender_handmocap.engine import rotations  # noqa: E402
-from training.footage import crops, raster  # noqa: E402
-from training.footage.render import Picture, draw  # noqa: E402
-from training.footage.scene import HandPose, Lens, Look, Scene  # noqa: E402
-from training.footage.surface import PART_COUNT, hand_model, render_hand  # noqa: E402
+from blender_handmocap.engine import rotations
+from training.footage import crops, raster
+from training.footage.render import Picture, draw
+from training.footage.scene import HandPose, Lens, Look, Scene
+from training.footage.surface import PART_COUNT, hand_model, render_hand
 
 UPRIGHT = {
     "right": np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
@@ -138,13 +138,13 @@ def test_nothing_lies_before_the_seen_depth() -> None:
 def test_the_nearer_hand_hides_the_farther_one() -> None:
     scene = make_scene(hands=2)
     front, back = scene.hands
-    covered = replace(back, translation=front.translation + [0.0, 0.0, 0.3])
+    covered = replace(back, translation=front.translation + np.array([0.0, 0.0, 0.3]))
     both = replace(scene, hands=(front, covered))
     picture, alone = draw(both), draw(replace(scene, hands=(front,)))
     overlap = alone.side == 2
     assert (picture.side[overlap] == 2).all()
     assert picture.hands[0].visible.sum() > picture.hands[1].visible.sum()
-    swapped = replace(both, hands=(replace(front, translation=front.translation + [0.0, 0.0, 0.6]), covered))
+    swapped = replace(both, hands=(replace(front, translation=front.translation + np.array([0.0, 0.0, 0.6])), covered))
     assert (draw(swapped).side[overlap] == 1).mean() > 0.15
 
 
@@ -175,7 +175,10 @@ def test_a_crop_drawn_directly_is_the_crop_of_the_picture() -> None:
         if crop.mirrored:
             points[:, 0] = 159 - points[:, 0]
         assert np.abs(points - crop.target.keypoints2d).max() < 1e-6
-        assert np.abs(np.linalg.norm(crop.points3d, axis=1) - np.linalg.norm(whole.hands[hand].keypoints3d, axis=1)).max() < 1e-9
+        assert (
+            np.abs(np.linalg.norm(crop.points3d, axis=1) - np.linalg.norm(whole.hands[hand].keypoints3d, axis=1)).max()
+            < 1e-9
+        )
         assert side in np.unique(whole.side)
 
 
@@ -198,7 +201,7 @@ def test_a_mirrored_picture_has_the_other_sides() -> None:
 
 def test_moving_hands_blur_but_keep_the_truth_of_the_middle() -> None:
     scene = replace(make_scene(hands=1), look=Look(lens=Lens()))
-    end = replace(scene.hands[0], translation=scene.hands[0].translation + [0.03, 0.0, 0.0])
+    end = replace(scene.hands[0], translation=scene.hands[0].translation + np.array([0.03, 0.0, 0.0]))
     moving = draw(replace(scene, hands_end=(end,)))
     still = draw(scene)
     assert np.array_equal(moving.side, still.side)

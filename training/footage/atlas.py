@@ -105,7 +105,9 @@ def atlas(size: int) -> Atlas:
         gradient_v=gradient[:, 1],
         dorsal=np.clip(normal[:, 1] * 1.1 + 0.5, 0.0, 1.0),
         finger_axis={
-            finger: np.concatenate([model.joints[list(FINGER_JOINTS[finger])], model.tips[i : i + 1]]).astype(np.float32)
+            finger: np.concatenate([model.joints[list(FINGER_JOINTS[finger])], model.tips[i : i + 1]]).astype(
+                np.float32
+            )
             for i, finger in enumerate(FINGERS)
         },
     )

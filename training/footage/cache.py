@@ -22,7 +22,7 @@ def folder() -> Path:
 
 
 def array(name: str, make: Callable[[], NDArray[np.generic]]) -> NDArray[np.generic]:
-    """The array kept as `name`.npy, made and kept first if it is not there; shared memory-mapped, changes stay private."""
+    """The array kept as `name`.npy, made and kept first if need be; memory-mapped, changes stay private."""
     path = folder() / f"{name}.npy"
     try:
         return np.asarray(np.load(path, mmap_mode="c"))

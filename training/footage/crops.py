@@ -135,7 +135,7 @@ def draw_crop(
     hand: int,
     seed: int | np.random.SeedSequence,
     *,
-    jitter: Jitter = Jitter(),  # noqa: B008 - frozen
+    jitter: Jitter = Jitter(),
     quality: Quality = "full",
     size: int = CROP_SIZE,
     hands_shown: bool = True,

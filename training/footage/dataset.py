@@ -29,7 +29,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -62,8 +62,8 @@ class Settings:
     seed: int = 0
     test: bool = False
     style: looks.Style = looks.STANDARD
-    mixture: Mixture = Mixture()
-    jitter: Jitter = Jitter()
+    mixture: Mixture = field(default_factory=Mixture)
+    jitter: Jitter = field(default_factory=Jitter)
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,19 @@ def _row(settings: Settings, sampler: Sampler, seed: tuple[int, int, int]) -> Ro
 
 
 def _nothing(
-    scene: Scene, hand: int, settings: Settings, random: np.random.Generator, grain: np.random.SeedSequence, seed: tuple[int, int, int]
+    scene: Scene,
+    hand: int,
+    settings: Settings,
+    random: np.random.Generator,
+    grain: np.random.SeedSequence,
+    seed: tuple[int, int, int],
 ) -> Row:
     """The same place without the hand: what a palm detector may take for one. Things and faces stay."""
     things = tuple(thing for thing in scene.look.things if thing.hand is None)
     if random.random() < 0.7:
-        things += looks.sample_things(scene, random, replace(settings.style, held=0.0, in_front=0.7, face=0.5), test=settings.test)
+        things += looks.sample_things(
+            scene, random, replace(settings.style, held=0.0, in_front=0.7, face=0.5), test=settings.test
+        )
         things = tuple(thing for thing in things if thing.hand is None)
     look = replace(scene.look, things=things, wear=())
     empty = replace(scene, look=look, hands_end=None)

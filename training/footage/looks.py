@@ -93,7 +93,10 @@ def sample_backdrop(random: Random, style: Style = STANDARD, *, test: bool = Fal
     around = key.startswith("place")
     return Backdrop(
         key=key,
-        centre=(float(random.random()), float(np.clip(random.normal(0.55, 0.09), 0.2, 0.85)) if around else float(random.random())),
+        centre=(
+            float(random.random()),
+            float(np.clip(random.normal(0.55, 0.09), 0.2, 0.85)) if around else float(random.random()),
+        ),
         zoom=float(random.uniform(0.18, 0.75) if around else random.uniform(0.35, 1.2)),
         angle=float(random.normal() * 0.15 if random.random() < 0.8 else random.uniform(-np.pi, np.pi)),
         flip=bool(random.random() < 0.5),
@@ -120,7 +123,9 @@ def sample_lights(random: Random, backdrop: Backdrop) -> tuple[tuple[Light, ...]
             # A window or a screen at one side.
             side = random.normal(size=3)
             side /= np.linalg.norm(side)
-            ambient = ambient + np.clip(AMBIENT_DIRECTIONS @ side, 0, None)[:, None] ** 3 * _tint(random) * random.uniform(0.3, 2.0)
+            ambient = ambient + np.clip(AMBIENT_DIRECTIONS @ side, 0, None)[:, None] ** 3 * _tint(
+                random
+            ) * random.uniform(0.3, 2.0)
     # Cameras expose for the subject: bring what falls on it to about full white, more or less.
     total = sum(float(light.colour.mean()) * 0.45 for light in lights) + float(ambient.mean())
     factor = np.exp(random.normal() * 0.22) * 0.95 / max(total, 1e-6)
@@ -166,17 +171,21 @@ def sample_wear(random: Random, style: Style, hands: int, *, test: bool) -> tupl
 
 def sample_things(scene: Scene, random: Random, style: Style, *, test: bool) -> tuple[Thing, ...]:
     """What is held, what hides part of a hand, what stands behind; a face now and then."""
+
     def seed() -> int:
         return split.draw_seed("background", random, test=test)
 
-    things: list[Thing] = []
-    for index in range(len(scene.hands)):
-        if random.random() < style.held and (held := held_thing(scene, index, random, seed())) is not None:
-            things.append(held)
+    things: list[Thing] = [
+        held
+        for index in range(len(scene.hands))
+        if random.random() < style.held and (held := held_thing(scene, index, random, seed())) is not None
+    ]
     if random.random() < style.in_front:
         things += [_before(scene, random, seed()) for _ in range(int(random.integers(1, 3)))]
     if random.random() < style.behind:
-        things += [_behind(scene, random, str(random.choice(_BEHIND)), seed()) for _ in range(int(random.integers(1, 4)))]
+        things += [
+            _behind(scene, random, str(random.choice(_BEHIND)), seed()) for _ in range(int(random.integers(1, 4)))
+        ]
     if random.random() < style.face:
         things.append(_behind(scene, random, "head", seed()))
     return tuple(things)
@@ -219,7 +228,11 @@ def _behind(scene: Scene, random: Random, kind: str, seed: int) -> Thing:
         depth = far + random.exponential(0.25) + 0.03
         width = random.uniform(0.02, 0.12)
         extent = (width, width * random.uniform(0.6, 3.0), width * random.uniform(0.4, 1.2))
-        turn = _turn(random) if random.random() < 0.5 else rotations.quaternion_from_vector([0.0, random.uniform(0, 6.28), 0.0])
+        turn = (
+            _turn(random)
+            if random.random() < 0.5
+            else rotations.quaternion_from_vector([0.0, random.uniform(0, 6.28), 0.0])
+        )
         spread = 0.16
     middle = np.mean([_around(scene, i).mean(0) for i in range(len(scene.hands))], axis=0)
     place = middle / middle[2] * depth + random.normal(size=3) * [spread, spread, 0.0]
@@ -275,7 +288,9 @@ def _gripped(random: Random, seed: int, index: int, points: Array, skin_points: 
     for _ in range(_HELD_TRIES):
         centre = random.dirichlet(np.ones(5)) @ tips
         share = random.uniform(0.3, 0.8)
-        centre = share * centre + (1 - share) * (random.dirichlet(np.ones(5)) @ palm) - [0.0, random.uniform(0.0, 0.02), 0.0]
+        centre = (
+            share * centre + (1 - share) * (random.dirichlet(np.ones(5)) @ palm) - [0.0, random.uniform(0.0, 0.02), 0.0]
+        )
         axis = along + random.normal(size=3) * 0.25
         axis /= np.linalg.norm(axis)
         off = skin_points - centre

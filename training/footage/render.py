@@ -150,7 +150,8 @@ def draw(
         depth=depth,
         correspondence=correspondence,
         hands=tuple(
-            _truth(scene, hand, rest, side, depth, shown=hands_shown) for hand, rest in zip(scene.hands, rests, strict=True)
+            _truth(scene, hand, rest, side, depth, shown=hands_shown)
+            for hand, rest in zip(scene.hands, rests, strict=True)
         ),
         scene=scene,
     )
@@ -160,9 +161,7 @@ def _rest(scene: Scene, side: Side) -> RestHand:
     return hand_model(side).rest(scene.betas, scene.size)
 
 
-def _assembled(
-    scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand], *, shown: bool = True
-) -> Assembly:
+def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand], *, shown: bool = True) -> Assembly:
     look = scene.look
     material = skin.material(look)
     bodies: list[Body] = []
@@ -319,7 +318,9 @@ def _truth(
     places = points[:, :2] / safe * [scene.K[0, 0], scene.K[1, 1]] + [scene.K[0, 2], scene.K[1, 2]]
     visible = np.zeros(KEYPOINT_COUNT, bool)
     columns, rows = np.rint(places).astype(np.int64).T
-    inside = (columns >= 0) & (rows >= 0) & (columns < scene.width) & (rows < scene.height) & (points[:, 2] > raster.NEAR)
+    inside = (
+        (columns >= 0) & (rows >= 0) & (columns < scene.width) & (rows < scene.height) & (points[:, 2] > raster.NEAR)
+    )
     first, owner = depth[rows[inside], columns[inside]], side[rows[inside], columns[inside]]
     flesh = render_hand(hand.side).flesh[inside] * rest.scale
     # Own flesh may lie before a keypoint as far as it is thick there; nothing else may at all.

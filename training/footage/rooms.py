@@ -52,9 +52,13 @@ def _rectangle(image: FloatArray, corner: tuple[float, float], size: tuple[float
     cv2.rectangle(image, (x, y), (round(x + size[0]), round(y + size[1])), [float(c) for c in colour], -1, cv2.LINE_AA)
 
 
-def _boxed(random: Random, image: FloatArray, x: float, y: float, width: float, height: float, colour: FloatArray) -> None:
+def _boxed(
+    random: Random, image: FloatArray, x: float, y: float, width: float, height: float, colour: FloatArray
+) -> None:
     """A shaded solid rectangle: light from one side, a lighter top edge, a soft shadow beneath."""
-    x0, y0, x1, y1 = (int(np.clip(v, 0, m)) for v, m in ((x, WIDTH), (y, HEIGHT), (x + width, WIDTH), (y + height, HEIGHT)))
+    x0, y0, x1, y1 = (
+        int(np.clip(v, 0, m)) for v, m in ((x, WIDTH), (y, HEIGHT), (x + width, WIDTH), (y + height, HEIGHT))
+    )
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
     below = image[y1 : min(y1 + 6, HEIGHT), x0:x1]
@@ -67,7 +71,10 @@ def _boxed(random: Random, image: FloatArray, x: float, y: float, width: float, 
 def _wood(random: Random) -> FloatArray:
     grain = cv2.resize(noise.plane(random, HEIGHT, 48, 7, 4), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     waves = np.sin((np.linspace(0, random.uniform(20, 90), HEIGHT, dtype=np.float32)[:, None] + 2.5 * grain) * 1.0)
-    base = np.array([0.55, 0.38, 0.24], np.float32) * random.uniform(0.35, 1.6) + random.normal(size=3).astype(np.float32) * 0.04
+    base = (
+        np.array([0.55, 0.38, 0.24], np.float32) * random.uniform(0.35, 1.6)
+        + random.normal(size=3).astype(np.float32) * 0.04
+    )
     image = base * (1.0 + 0.1 * grain + 0.08 * waves)[:, :, None]
     for y in np.arange(random.uniform(0, 80), HEIGHT, random.uniform(60, 200)):
         image[int(y) : int(y) + 2] *= 0.6
@@ -83,7 +90,12 @@ def wall(random: Random) -> FloatArray:
         stripes = np.sin(np.arange(WIDTH, dtype=np.float32) * (2 * np.pi / period)) > random.uniform(-0.5, 0.5)
         image *= (1.0 - 0.12 * stripes.astype(np.float32))[None, :, None]
     for _ in range(int(random.integers(0, 4))):
-        x, y, w, h = random.uniform(0, WIDTH), random.uniform(0, HEIGHT * 0.7), random.uniform(40, 200), random.uniform(40, 200)
+        x, y, w, h = (
+            random.uniform(0, WIDTH),
+            random.uniform(0, HEIGHT * 0.7),
+            random.uniform(40, 200),
+            random.uniform(40, 200),
+        )
         _boxed(random, image, x, y, w, h, _muted(random, 0.05, 0.5))
         inner = cv2.resize(wild(random), (max(int(w * 0.8), 2), max(int(h * 0.8), 2)), interpolation=cv2.INTER_AREA)
         _pasted(image, inner, int(x + w * 0.1), int(y + h * 0.1))
@@ -103,7 +115,11 @@ def room(random: Random) -> FloatArray:
     corner, floor = random.uniform(-0.3, 1.3) * WIDTH, random.uniform(0.5, 0.95) * HEIGHT
     side = np.arange(WIDTH) < corner
     image[:, side] *= np.float32(random.uniform(0.65, 1.2))
-    ground = _wood(random) if random.random() < 0.6 else _flat(_muted(random, 0.1, 0.7)) * (1 + 0.08 * _field(random, 3, 2))[:, :, None]
+    ground = (
+        _wood(random)
+        if random.random() < 0.6
+        else _flat(_muted(random, 0.1, 0.7)) * (1 + 0.08 * _field(random, 3, 2))[:, :, None]
+    )
     slope = random.uniform(-0.25, 0.25)
     line = floor + slope * np.abs(np.arange(WIDTH) - corner)
     below = np.arange(HEIGHT)[:, None] > line[None]
@@ -116,10 +132,20 @@ def room(random: Random) -> FloatArray:
         colour = _muted(random, 0.08, 0.7)
         _boxed(random, image, x, bottom - h, w, h, colour)
         for k in range(int(random.integers(0, 4))):
-            _boxed(random, image, x + 4, bottom - h + (k + 0.1) * h / 4, w - 8, h / 5, colour * np.float32(random.uniform(0.8, 1.2)))
+            _boxed(
+                random,
+                image,
+                x + 4,
+                bottom - h + (k + 0.1) * h / 4,
+                w - 8,
+                h / 5,
+                colour * np.float32(random.uniform(0.8, 1.2)),
+            )
     if random.random() < 0.4:
         x, y, r = random.uniform(0, WIDTH), random.uniform(0, HEIGHT * 0.5), random.uniform(15, 60)
-        glow = np.exp(-((np.arange(WIDTH) - x) ** 2 + (np.arange(HEIGHT)[:, None] - y) ** 2) / (3 * r) ** 2).astype(np.float32)
+        glow = np.exp(-((np.arange(WIDTH) - x) ** 2 + (np.arange(HEIGHT)[:, None] - y) ** 2) / (3 * r) ** 2).astype(
+            np.float32
+        )
         image += glow[:, :, None] * np.array([0.5, 0.42, 0.3], np.float32)
         cv2.ellipse(image, (int(x), int(y)), (int(r), int(r * 0.8)), 0, 0, 360, (1.0, 0.95, 0.8), -1, cv2.LINE_AA)
     return _sloped(random, image, 0.4)
@@ -139,7 +165,12 @@ def _window(random: Random, image: FloatArray, x: float, y: float) -> None:
         curtain = _muted(random, 0.2, 0.9)
         width = int(random.uniform(0.15, 0.45) * w)
         folds = 1.0 + 0.25 * np.sin(np.arange(width) * random.uniform(0.2, 0.8) + random.normal())
-        _pasted(image, np.broadcast_to(curtain * folds[None, :, None], (h + 60, width, 3)).astype(np.float32), int(x) - 10, int(y) - 15)
+        _pasted(
+            image,
+            np.broadcast_to(curtain * folds[None, :, None], (h + 60, width, 3)).astype(np.float32),
+            int(x) - 10,
+            int(y) - 15,
+        )
 
 
 def window(random: Random) -> FloatArray:
@@ -166,7 +197,12 @@ def shelf(random: Random) -> FloatArray:
             _boxed(random, image, x, y + height - h, w, h, colour)
             mark = np.clip(1.0 - colour, 0, 1) * np.float32(random.uniform(0.4, 1.0))
             for _ in range(int(random.integers(0, 4))):
-                _rectangle(image, (x + w * 0.3, y + height - h * random.uniform(0.2, 0.95)), (w * 0.4, random.uniform(2, h * 0.3)), mark)
+                _rectangle(
+                    image,
+                    (x + w * 0.3, y + height - h * random.uniform(0.2, 0.95)),
+                    (w * 0.4, random.uniform(2, h * 0.3)),
+                    mark,
+                )
             x += w + 1
         _rectangle(image, (0, y + height), (WIDTH, random.uniform(5, 14)), _muted(random, 0.15, 0.8))
         y += height + 14
@@ -175,7 +211,11 @@ def shelf(random: Random) -> FloatArray:
 
 def desk(random: Random) -> FloatArray:
     """A table top with a keyboard, paper, cables, cups; seen from above or aslant."""
-    image = _wood(random) if random.random() < 0.6 else _flat(_muted(random, 0.05, 0.95)) * (1 + 0.04 * _field(random, 4, 3))[:, :, None]
+    image = (
+        _wood(random)
+        if random.random() < 0.6
+        else _flat(_muted(random, 0.05, 0.95)) * (1 + 0.04 * _field(random, 4, 3))[:, :, None]
+    )
     for _ in range(int(random.integers(0, 4))):
         _tilted(random, image, _paper(random))
     if random.random() < 0.6:
@@ -183,14 +223,35 @@ def desk(random: Random) -> FloatArray:
     for _ in range(int(random.integers(0, 6))):
         x, y, r = random.uniform(0, WIDTH), random.uniform(0, HEIGHT), random.uniform(12, 60)
         colour = _muted(random, 0.05, 0.95)
-        cv2.circle(image, (int(x + r * 0.3), int(y + r * 0.3)), int(r), [float(c) for c in image[int(y) % HEIGHT, int(x) % WIDTH] * 0.5], -1, cv2.LINE_AA)
+        cv2.circle(
+            image,
+            (int(x + r * 0.3), int(y + r * 0.3)),
+            int(r),
+            [float(c) for c in image[int(y) % HEIGHT, int(x) % WIDTH] * 0.5],
+            -1,
+            cv2.LINE_AA,
+        )
         cv2.circle(image, (int(x), int(y)), int(r), [float(c) for c in colour], -1, cv2.LINE_AA)
-        cv2.circle(image, (int(x), int(y)), int(r * 0.8), [float(c) for c in colour * random.uniform(0.3, 0.9)], -1, cv2.LINE_AA)
+        cv2.circle(
+            image,
+            (int(x), int(y)),
+            int(r * 0.8),
+            [float(c) for c in colour * random.uniform(0.3, 0.9)],
+            -1,
+            cv2.LINE_AA,
+        )
     for _ in range(int(random.integers(0, 4))):
         t = np.linspace(0, 1, 40)
         a, b, c = (random.uniform(0, 1, 2) * [WIDTH, HEIGHT] for _ in range(3))
         curve = a * (1 - t[:, None]) ** 2 + 2 * b * (t * (1 - t))[:, None] + c * t[:, None] ** 2
-        cv2.polylines(image, [curve.astype(np.int32)], False, [float(v) for v in _muted(random, 0.02, 0.9)], int(random.integers(2, 6)), cv2.LINE_AA)
+        cv2.polylines(
+            image,
+            [curve.astype(np.int32)],
+            False,
+            [float(v) for v in _muted(random, 0.02, 0.9)],
+            int(random.integers(2, 6)),
+            cv2.LINE_AA,
+        )
     return _sloped(random, image, 0.6)
 
 
@@ -247,14 +308,24 @@ def screen(random: Random) -> FloatArray:
     """A computer's screen or a poster: windows, text, plots."""
     image = _flat(_muted(random, 0.02, 1.0))
     for _ in range(int(random.integers(2, 7))):
-        x, y, w, h = random.uniform(-50, 500), random.uniform(-50, 380), random.uniform(120, 420), random.uniform(90, 330)
+        x, y, w, h = (
+            random.uniform(-50, 500),
+            random.uniform(-50, 380),
+            random.uniform(120, 420),
+            random.uniform(90, 330),
+        )
         page = _muted(random, 0.0, 1.0)
         _rectangle(image, (x, y), (w, h), page)
         _rectangle(image, (x, y), (w, 14), _muted(random, 0.1, 0.9))
         ink = np.float32(1.0) - page
         for line in np.arange(y + 24, y + h - 8, random.uniform(8, 16)):
             start = x + 10 + 12 * float(random.integers(0, 4))
-            _rectangle(image, (start, line), (random.uniform(10, max(w * 0.8, 12)), 3), ink * np.float32(random.uniform(0.3, 1.0)))
+            _rectangle(
+                image,
+                (start, line),
+                (random.uniform(10, max(w * 0.8, 12)), 3),
+                ink * np.float32(random.uniform(0.3, 1.0)),
+            )
     return image
 
 
@@ -291,12 +362,17 @@ def garden(random: Random) -> FloatArray:
             for wy in np.arange(horizon - h + 8, horizon - 14, 24):
                 _rectangle(image, (wx, wy), (9, 13), colour * np.float32(random.uniform(0.2, 1.4)))
     leaves = _field(random, 70, 5)
-    green = np.array([0.22, 0.34, 0.12], np.float32) * random.uniform(0.5, 1.7) + random.normal(size=3).astype(np.float32) * 0.04
+    green = (
+        np.array([0.22, 0.34, 0.12], np.float32) * random.uniform(0.5, 1.7)
+        + random.normal(size=3).astype(np.float32) * 0.04
+    )
     tree = (leaves > random.uniform(-0.6, 1.0)) & (np.arange(HEIGHT)[:, None] < horizon + 40)
     shade = (1.0 + 0.35 * _field(random, 6, 3))[:, :, None]
     image[tree] = (green * shade)[tree]
     ground = np.arange(HEIGHT)[:, None] + 12 * _field(random, 80, 2) > horizon
-    image[ground] = (np.clip(green * random.uniform(0.8, 1.6), 0, 1) * (1.0 + 0.2 * _field(random, 4, 3))[:, :, None])[ground]
+    image[ground] = (np.clip(green * random.uniform(0.8, 1.6), 0, 1) * (1.0 + 0.2 * _field(random, 4, 3))[:, :, None])[
+        ground
+    ]
     return image
 
 
@@ -312,7 +388,11 @@ def person(random: Random) -> FloatArray:
     mask = cv2.GaussianBlur(mask, (0, 0), 2.0)[:, :, None]
     round_light = 1.15 - 0.5 * ((np.arange(WIDTH, dtype=np.float32) - centre) / width)[None, :, None] ** 2 * 4
     image = image * (1 - mask) + shirt * np.clip(round_light, 0.3, 1.2) * mask
-    tone = np.array([0.85, 0.64, 0.52], np.float32) * (1 - random.random() * 0.75) * np.array([1.0, 0.97, 0.93], np.float32)
+    tone = (
+        np.array([0.85, 0.64, 0.52], np.float32)
+        * (1 - random.random() * 0.75)
+        * np.array([1.0, 0.97, 0.93], np.float32)
+    )
     head = width * random.uniform(0.2, 0.28)
     _head(random, image, centre + random.normal() * 0.05 * width, top - head * 0.75, head, tone)
     return image
@@ -321,6 +401,7 @@ def person(random: Random) -> FloatArray:
 def _head(random: Random, image: FloatArray, x: float, y: float, size: float, tone: FloatArray) -> None:
     layer, mask = image.copy(), np.zeros((HEIGHT, WIDTH), np.float32)
     middle = (int(x), int(y))
+
     def oval(colour: FloatArray, dx: float, dy: float, w: float, h: float) -> None:
         place = (int(x + dx * size), int(y + dy * size))
         axes = (max(int(w * size), 1), max(int(h * size), 1))
@@ -338,7 +419,9 @@ def _head(random: Random, image: FloatArray, x: float, y: float, size: float, to
         oval(hair, side, -0.26, 0.17, 0.035)
     oval(tone * 0.88, 0, 0.2, 0.11, 0.12)
     oval(tone * np.array([0.95, 0.6, 0.6], np.float32), 0, 0.48, 0.2, 0.06)
-    x_light = 1.1 - 0.4 * ((np.arange(WIDTH, dtype=np.float32) - middle[0]) / size)[None, :, None] * random.choice([-1, 1])
+    x_light = 1.1 - 0.4 * ((np.arange(WIDTH, dtype=np.float32) - middle[0]) / size)[None, :, None] * random.choice(
+        [-1, 1]
+    )
     layer = cv2.GaussianBlur(layer, (0, 0), max(size * 0.05, 0.6)) * np.clip(x_light, 0.4, 1.4)
     soft = cv2.GaussianBlur(mask, (0, 0), 1.5)[:, :, None]
     image *= 1 - soft
@@ -349,12 +432,16 @@ def wild(random: Random) -> FloatArray:
     """No scene at all: noise, stripes, blots, so that nothing is learnt from tidy rooms alone."""
     image = _flat(_muted(random, 0.0, 1.0))
     for cell in random.uniform(2, 200, int(random.integers(1, 4))):
-        image += _field(random, float(cell), 2)[:, :, None] * (random.random(3).astype(np.float32) - 0.3) * np.float32(0.25)
+        image += (
+            _field(random, float(cell), 2)[:, :, None] * (random.random(3).astype(np.float32) - 0.3) * np.float32(0.25)
+        )
     for _ in range(int(random.integers(3, 30))):
         x, y = random.uniform(0, WIDTH), random.uniform(0, HEIGHT)
         size = tuple(int(v) for v in random.uniform(4, 130, 2))
         angle, stop = float(random.uniform(0, 180)), float(random.choice([360, 180, 90]))
-        cv2.ellipse(image, (int(x), int(y)), size, angle, 0, stop, [float(c) for c in _muted(random, 0, 1)], -1, cv2.LINE_AA)
+        cv2.ellipse(
+            image, (int(x), int(y)), size, angle, 0, stop, [float(c) for c in _muted(random, 0, 1)], -1, cv2.LINE_AA
+        )
     return image
 
 

@@ -56,7 +56,9 @@ def backdrop(choice: Backdrop, width: int, height: int) -> FloatArray:
         return np.broadcast_to(np.float32(colour * choice.gain), (height, width, 3)).copy()
     image = source(choice.key)
     view = _looked_round(image, choice, width, height) if kind == "place" else _cut(image, choice, width, height)
-    linear = cv2.LUT(view, np.ascontiguousarray(np.broadcast_to(_LINEAR[:, None, None], (256, 1, 3))).reshape(1, 256, 3))
+    linear = cv2.LUT(
+        view, np.ascontiguousarray(np.broadcast_to(_LINEAR[:, None, None], (256, 1, 3))).reshape(1, 256, 3)
+    )
     if choice.blur > 0:
         linear = _blurred(linear, choice.blur * max(width, height) / _REFERENCE)
     linear *= np.array(choice.gain, np.float32)
@@ -70,7 +72,9 @@ def _blurred(linear: FloatArray, deviation: float) -> FloatArray:
         return cv2.GaussianBlur(linear, (0, 0), deviation)
     height, width = linear.shape[:2]
     small = cv2.resize(linear, (max(width // step, 8), max(height // step, 8)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(cv2.GaussianBlur(small, (0, 0), deviation / step), (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), deviation / step), (width, height), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def _cut(image: NDArray[np.uint8], choice: Backdrop, width: int, height: int) -> NDArray[np.uint8]:
@@ -131,7 +135,11 @@ def place_lights(choice: Backdrop) -> tuple[Array, Array, Array]:
     turn = (np.arange(columns) + 0.5) / columns * 2 * np.pi
     rise = ((np.arange(rows) + 0.5) / rows - 0.5) * np.pi
     directions = np.stack(
-        [np.outer(np.cos(rise), np.sin(turn)), np.outer(np.sin(rise), np.ones(columns)), np.outer(np.cos(rise), np.cos(turn))],
+        [
+            np.outer(np.cos(rise), np.sin(turn)),
+            np.outer(np.sin(rise), np.ones(columns)),
+            np.outer(np.cos(rise), np.cos(turn)),
+        ],
         axis=-1,
     ) @ place_rotation(choice)
     area = np.repeat(np.cos(rise)[:, None], columns, axis=1) * (2 * np.pi / columns) * (np.pi / rows)

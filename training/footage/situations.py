@@ -52,7 +52,7 @@ class Sampler:
         random: Random,
         *,
         test: bool = False,
-        mixture: Mixture = Mixture(),  # noqa: B008 - frozen
+        mixture: Mixture = Mixture(),
         patterns: two_hands.Patterns | None = None,
         pool: int = 1500,
     ) -> None:
@@ -152,7 +152,9 @@ class Sampler:
         pairs = two_hands.fitted(one, betas, size)
         view = rotations.matrix_from_quaternion(rotations.normalized(random.normal(size=4)))
         scale = float(np.linalg.norm(hand_model("right").rest(betas, size).joints[4])) / hand_model("right").palm_length
-        return pattern_hands(pairs, 0, view), held_capsule(one.thing[0] * scale, split.draw_seed("background", random, test=self.test))
+        return pattern_hands(pairs, 0, view), held_capsule(
+            one.thing[0] * scale, split.draw_seed("background", random, test=self.test)
+        )
 
     def _placed(self, scene: Scene, random: Random) -> Scene:
         """The hands moved together to a place in the picture, from corner to corner and near to far."""
@@ -167,7 +169,11 @@ class Sampler:
         )
         # Nothing may reach behind the camera.
         nearest = min(
-            float(model.pose(h.rotation[None], h.translation[None], model.rest(scene.betas, scene.size)).keypoints[0, :, 2].min())
+            float(
+                model.pose(h.rotation[None], h.translation[None], model.rest(scene.betas, scene.size))
+                .keypoints[0, :, 2]
+                .min()
+            )
             for h in hands
             for model in (hand_model(h.side),)
         )
@@ -194,7 +200,7 @@ def pattern_hands(patterns: Pairs, index: int, view: Array) -> tuple[HandPose, H
 
 
 def held_capsule(capsule: Array, seed: int) -> tuple[Thing, ...]:
-    """What a pattern's hands hold, as a thing in the right hand: two ends and a radius (7,), metres; radius 0 is nothing."""
+    """What a pattern's hands hold, as a thing in the right hand: two ends and a radius (7,), metres; 0: nothing."""
     radius = float(capsule[6])
     if radius <= 0.0:
         return ()

@@ -34,7 +34,15 @@ _TONES: Final = np.array(
     ]
 ) / 255.0  # fmt: skip
 """sRGB of skin from the lightest to the darkest."""
-_POLISH: Final = ((150, 20, 40), (200, 60, 90), (235, 150, 165), (60, 20, 60), (25, 25, 30), (70, 130, 180), (230, 225, 215))
+_POLISH: Final = (
+    (150, 20, 40),
+    (200, 60, 90),
+    (235, 150, 165),
+    (60, 20, 60),
+    (25, 25, 30),
+    (70, 130, 180),
+    (230, 225, 215),
+)
 _INK: Final = np.array([0.12, 0.16, 0.2], np.float32)
 
 
@@ -165,7 +173,9 @@ def _nailed(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Nails: bed, half-moon, free edge or polish; their shine; the fold of skin about them."""
     nail = surface.nail
-    distance = np.min([np.linalg.norm(surface.position - axis[3], axis=1) for axis in surface.finger_axis.values()], axis=0)
+    distance = np.min(
+        [np.linalg.norm(surface.position - axis[3], axis=1) for axis in surface.finger_axis.values()], axis=0
+    )
     solid = np.clip(nail * 2 - 0.5, 0, 1)[:, None]
     bed = np.array([0.86, 0.66, 0.6]) * (1 - 0.42 * who.tone) * (1 + random.normal(size=3) * 0.03)
     painted = np.broadcast_to(bed, (len(nail), 3)).copy()
@@ -202,7 +212,10 @@ def pyramid(packed: FloatArray, levels: int = _LEVELS) -> Texture:
     for _ in range(levels):
         out.append(np.ascontiguousarray(np.clip(packed + 0.5, 0, 255).astype(np.uint8)))
         packed = np.stack(
-            [cv2.resize(packed[..., c], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for c in range(packed.shape[2])],
+            [
+                cv2.resize(packed[..., c], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                for c in range(packed.shape[2])
+            ],
             axis=-1,
         )
     return tuple(out)

@@ -18,7 +18,7 @@ from .atlas import Atlas, sampled
 FloatArray = NDArray[np.float32]
 
 _PALM_LINES: Final = (
-    # From and to in shares of the palm (0 wrist .. 1 knuckles; -1 little finger's side .. 1 thumb's side), and the bend.
+    # From and to in shares of the palm (0 wrist .. 1 knuckles; -1 pinky's side .. 1 thumb's side), and the bend.
     ((0.86, 0.95), (0.78, -0.75), -0.14),
     ((0.88, 0.95), (0.42, -0.80), -0.10),
     ((0.86, 0.95), (0.06, 0.15), 0.26),
@@ -99,7 +99,8 @@ def _palm_lines(atlas: Atlas, seed: int) -> FloatArray:
     total = np.zeros(len(p), np.float32)
     wobble = 0.02 * noise.space(p * 55, seed + 33)
     minor = [
-        (tuple(random.uniform(0.1, 0.95, 1)) + tuple(random.uniform(-0.8, 0.8, 1)),) for _ in range(random.integers(4, 10))
+        (tuple(random.uniform(0.1, 0.95, 1)) + tuple(random.uniform(-0.8, 0.8, 1)),)
+        for _ in range(random.integers(4, 10))
     ]
     strokes = [(a, b, bend, 1.0, 0.0009) for a, b, bend in _PALM_LINES]
     for (start,) in minor:
@@ -107,11 +108,15 @@ def _palm_lines(atlas: Atlas, seed: int) -> FloatArray:
         strokes.append((start, stop, random.normal() * 0.05, 0.35, 0.0005))
     for (a0, c0), (a1, c1), bend, strength, width in strokes:
         a0, c0, a1, c1 = (value + random.normal() * 0.03 for value in (a0, c0, a1, c1))
-        share = np.clip(((along - a0) * (a1 - a0) + (across - c0) * (c1 - c0)) / ((a1 - a0) ** 2 + (c1 - c0) ** 2), 0, 1)
+        share = np.clip(
+            ((along - a0) * (a1 - a0) + (across - c0) * (c1 - c0)) / ((a1 - a0) ** 2 + (c1 - c0) ** 2), 0, 1
+        )
         bow = bend * np.sin(np.pi * share)
         da = (along - a0 - share * (a1 - a0) + bow * 0.4 + wobble) * length
         dc = (across - c0 - share * (c1 - c0) - bow + wobble) * half
-        total += strength * np.exp(-(da**2 + dc**2) / width**2) * (0.6 + 0.4 * np.sin(np.pi * np.clip(share + 0.2, 0, 1)))
+        total += (
+            strength * np.exp(-(da**2 + dc**2) / width**2) * (0.6 + 0.4 * np.sin(np.pi * np.clip(share + 0.2, 0, 1)))
+        )
     return np.clip(total * below, 0, 1).astype(np.float32)
 
 
@@ -164,9 +169,10 @@ def hair(atlas: Atlas, seed: int, amount: float) -> FloatArray:
     lie = np.array([-0.75, 0.0, -0.65]) + random.normal(size=(count, 3)) * 0.3
     along = lie - (lie * atlas.normal[roots]).sum(1, keepdims=True) * atlas.normal[roots]
     along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
-    step = np.stack(
-        [(atlas.gradient_u[roots] * along).sum(1), (atlas.gradient_v[roots] * along).sum(1)], axis=1
-    ) * atlas.size
+    step = (
+        np.stack([(atlas.gradient_u[roots] * along).sum(1), (atlas.gradient_v[roots] * along).sum(1)], axis=1)
+        * atlas.size
+    )
     length = random.uniform(0.003, 0.011, count) * (0.5 + 0.5 * np.clip(where[roots], 0, 1))
     starts = np.stack([atlas.columns[roots], atlas.rows[roots]], axis=1).astype(np.float64)
     ends = starts + step * length[:, None]

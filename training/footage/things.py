@@ -76,7 +76,9 @@ def grid_mesh(points: Array) -> Mesh:
     flat = points.reshape(-1, 3)
     face_uv = np.concatenate([places("adb"), places("acd")]).astype(np.float32)
     sides = flat[faces]
-    volume = np.einsum("fi,fi->f", sides[:, 0] - flat.mean(0), np.cross(sides[:, 1] - flat.mean(0), sides[:, 2] - flat.mean(0)))
+    volume = np.einsum(
+        "fi,fi->f", sides[:, 0] - flat.mean(0), np.cross(sides[:, 1] - flat.mean(0), sides[:, 2] - flat.mean(0))
+    )
     if volume.sum() < 0:
         faces, face_uv = faces[:, ::-1], face_uv[:, ::-1]
     return flat, np.ascontiguousarray(faces), np.ascontiguousarray(face_uv)
@@ -108,7 +110,9 @@ def _box() -> Mesh:
 
 
 def _cylinder() -> Mesh:
-    return lathe(np.array([[1e-4, -1], [0.999, -1], [1, -0.995], [1, -0.3], [1, 0.3], [1, 0.995], [0.999, 1], [1e-4, 1]]))
+    return lathe(
+        np.array([[1e-4, -1], [0.999, -1], [1, -0.995], [1, -0.3], [1, 0.3], [1, 0.995], [0.999, 1], [1e-4, 1]])
+    )
 
 
 def _mug() -> Mesh:
@@ -181,7 +185,11 @@ def _leaf() -> Mesh:
     width = np.sqrt(np.clip(1 - along**2, 1e-6, 1)) * (1 - 0.3 * along)
     ring = np.array([[-1, 0], [0, -0.05], [1, 0], [0, 0.05]])
     points = np.stack(
-        [ring[None, :, 0] * width[:, None], along[:, None] + 0 * ring[None, :, 0], ring[None, :, 1] + 0.3 * along[:, None] ** 2],
+        [
+            ring[None, :, 0] * width[:, None],
+            along[:, None] + 0 * ring[None, :, 0],
+            ring[None, :, 1] + 0.3 * along[:, None] ** 2,
+        ],
         axis=-1,
     )
     ends = points[[0, -1]].mean(1, keepdims=True).repeat(4, 1)

@@ -97,7 +97,9 @@ def _on_hand(body: Body, skin: Body, vertices: NDArray[np.intp]) -> Body:
 
 def _metal(random: np.random.Generator) -> Material:
     colour = np.array(_METALS[int(random.integers(len(_METALS)))]) * 0.55
-    return Material(texture=pattern(0, "wall"), colour=tuple(colour), roughness=float(random.uniform(0.18, 0.4)), reflectance=0.35)
+    return Material(
+        texture=pattern(0, "wall"), colour=tuple(colour), roughness=float(random.uniform(0.18, 0.4)), reflectance=0.35
+    )
 
 
 def _ring(wear: Wear, hand: HandPose, rest: RestHand, skin: Body, random: np.random.Generator) -> Body:
@@ -114,7 +116,9 @@ def _ring(wear: Wear, hand: HandPose, rest: RestHand, skin: Body, random: np.ran
     own = np.flatnonzero(render_hand(hand.side).weights[:, joint] > 0.45)
     radius = _outlines(skin.points[own].astype(np.float64), origin, axis, up, np.zeros(1), 0.0045)
     width, height = random.uniform(0.001, 0.0035), random.uniform(0.0006, 0.0016)
-    profile = np.array([[-width, -0.0004], [-width, height * 0.6], [0.0, height], [width, height * 0.6], [width, -0.0004]])
+    profile = np.array(
+        [[-width, -0.0004], [-width, height * 0.6], [0.0, height], [width, height * 0.6], [width, -0.0004]]
+    )
     mesh = _tube(_loops(origin, axis, up, profile[:, 0], radius + profile[:, 1:]))
     return _on_hand(_body(mesh, _metal(random), wear), skin, own)
 
@@ -138,7 +142,11 @@ def _band(wear: Wear, hand: HandPose, skin: Body, random: np.random.Generator) -
     origin = wrist + axis * wear.place[0]
     radius = _outlines(_lower(hand, skin), origin, axis, up, np.zeros(1), 0.012) + 0.001 + wear.place[1]
     watch = wear.kind == "watch"
-    half, thick = (random.uniform(0.008, 0.012), 0.003) if watch else (random.uniform(0.002, 0.012), random.uniform(0.0015, 0.004))
+    half, thick = (
+        (random.uniform(0.008, 0.012), 0.003)
+        if watch
+        else (random.uniform(0.002, 0.012), random.uniform(0.0015, 0.004))
+    )
     profile = np.array([[-half, -0.001], [-half, thick * 0.8], [0, thick], [half, thick * 0.8], [half, -0.001]])
     mesh = _tube(_loops(origin, axis, up, profile[:, 0], radius + profile[:, 1:]))
     strap = (
@@ -153,7 +161,10 @@ def _band(wear: Wear, hand: HandPose, skin: Body, random: np.random.Generator) -
         frame = np.stack([axis, up, _cross(axis, up)], axis=1)
         points = (case[0] * [size, depth, size]) @ frame.T + origin + up * (radius[0, 0] + 0.4 * depth)
         face = Material(
-            texture=pattern(wear.seed, "screen"), colour=tuple(random.uniform(0.05, 0.9) * np.ones(3)), roughness=0.18, reflectance=0.06
+            texture=pattern(wear.seed, "screen"),
+            colour=tuple(random.uniform(0.05, 0.9) * np.ones(3)),
+            roughness=0.18,
+            reflectance=0.06,
         )
         out.append(_body((points, case[1], case[2]), face, wear))
     return out
@@ -180,4 +191,8 @@ def _sleeve(wear: Wear, hand: HandPose, skin: Body, random: np.random.Generator)
     rings = _loops(wrist, axis, up, places, radii)
     roughness = float(random.uniform(0.7, 1.0))
     colour = tuple(random.uniform(0.4, 1.3) * np.ones(3))
-    return _body(grid_mesh(rings), Material(texture=pattern(wear.seed, "cloth"), colour=colour, roughness=roughness, reflectance=0.02), wear)
+    return _body(
+        grid_mesh(rings),
+        Material(texture=pattern(wear.seed, "cloth"), colour=colour, roughness=roughness, reflectance=0.02),
+        wear,
+    )
