@@ -10,9 +10,9 @@ from typing import Any, Final
 import bpy
 
 from . import handlers, preferences, properties
-from .operators import add_hands, capture, character, clean_up, export_take, import_take, take_list
+from .operators import add_hands, capture, character, clean_up, export_take, import_take, review, take_list
 from .operators.self_test import HANDMOCAP_OT_self_test
-from .panels import character as character_panel, hands, workflow
+from .panels import character as character_panel, hands, review as review_panel, workflow
 
 log = logging.getLogger("handmocap")
 
@@ -37,6 +37,9 @@ CLASSES: Final[tuple[type, ...]] = (
     character.HANDMOCAP_OT_bake_character,
     character.HANDMOCAP_OT_save_bones,
     character.HANDMOCAP_OT_load_bones,
+    review.HANDMOCAP_OT_next_weak_frame,
+    review.HANDMOCAP_OT_resolve,
+    review.HANDMOCAP_OT_apply_again,
     # Panels stand in the sidebar in this order: that of the work.
     hands.HANDMOCAP_PT_hands,
     workflow.HANDMOCAP_PT_footage,
@@ -46,6 +49,7 @@ CLASSES: Final[tuple[type, ...]] = (
     workflow.HANDMOCAP_PT_clip_capture,
     workflow.HANDMOCAP_UL_takes,
     workflow.HANDMOCAP_PT_takes,
+    review_panel.HANDMOCAP_PT_review,
     workflow.HANDMOCAP_PT_clean_up,
     character_panel.HANDMOCAP_PT_character,
     character_panel.HANDMOCAP_PT_bones,

@@ -22,6 +22,8 @@ CONFIDENCE: Final = "confidence"
 """Custom property of a hand's armature object that carries the take's confidence as an F-curve."""
 TAKE_MARK: Final = "handmocap_take"
 """Custom property of an action: the take it was made from."""
+FRAMES_MARK: Final = "handmocap_frames"
+"""Custom property of an action: the scene frame of each of the take's frames."""
 
 _KEY_TYPES: Final = {
     State.SEEN: KeyType.SEEN,
@@ -46,7 +48,7 @@ def apply(
             actions.push_down(rig.armature)
         action = shared or bpy.data.actions.new(f"{name}.{SIDE_SUFFIX[side]}")
         action.use_fake_user = True
-        action[TAKE_MARK] = name
+        action[TAKE_MARK], action[FRAMES_MARK] = name, times.tolist()
         actions.assign(rig.armature, action, slot=f"Hand.{SIDE_SUFFIX[side]}")
         hand_rig.reshape(rig.armature, betas=take.betas, size=take.size)
         written[side] = _key(take.track(side), rig, times)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Review and fix: go to weak frames, say what is wrong, pose what is wrong, and solve the take again around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import bpy
+import numpy as np
+
+from ..bridge import edits, engine_job, hand_rig, scene as take_scene, take_list, takes
+from ..bridge.engine_job import JobState, Message
+from ..bridge.hand_rig import HandRig
+from ..bridge.timing import Timing
+from ..engine import review
+from ..engine.errors import BadInputError
+from ..engine.hand.names import Side
+from ..engine.take import CorrectionKind, Take, load_take, save_take
+from .engine_modal import EngineModal
+from .reporting import Result, told
+from .take_list import has_take
+
+PURPOSE: Final = "resolve"
+
+
+def shown(context: bpy.types.Context) -> tuple[Take, dict[Side, HandRig]]:
+    """The selected take and the hands that show it."""
+    take = load_take(take_list.selected_path(context.scene))
+    rigs = hand_rig.find_hands(context.scene)
+    showing = {side: rig for side, rig in rigs.items() if take.track(side).present.any()}
+    if not showing:
+        raise BadInputError("No hand of the scene shows the selected take; apply it first.")
+    return take, showing
+
+
+class HANDMOCAP_OT_next_weak_frame(bpy.types.Operator):
+    bl_idname = "handmocap.next_weak_frame"
+    bl_label = "Next Weak Frame"
+    bl_description = "Go to the next of the take's frames in which HandMocap is least sure"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_take(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        return told(self, lambda: self._go(context))
+
+    def _go(self, context: bpy.types.Context) -> Iterable[str]:
+        take, rigs = shown(context)
+        frames = edits.frames_of(next(iter(rigs.values())), take)
+        weak = sorted(round(frames[index]) for index in review.weakest(take))
+        later = [frame for frame in weak if frame > context.scene.frame_current]
+        context.scene.frame_set((later or weak)[0])
+        return ()
+
+
+class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
+    bl_idname = "handmocap.resolve"
+    bl_label = "Solve Again"
+    bl_description = (
+        "Keep what was changed on the hands exactly and solve the take again around it, without the footage; "
+        "the result is a new take"
+    )
+
+    fix: bpy.props.EnumProperty(
+        name="Fix",
+        description="What is wrong in the current frame, or in the preview range when one is set",
+        items=(
+            ("POSE", "Pose", "Keep the keys and poses that were changed on the hands"),
+            ("SWAP", "Swap Hands", "What was taken for the left hand is the right one, and the other way round"),
+            ("HIDDEN", "Hidden", "What was seen of this hand is wrong; follow time instead"),
+            ("ABSENT", "Not There", "This hand is not in the picture"),
+        ),
+        options={"SKIP_SAVE"},
+    )
+
+    purpose = PURPOSE
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if engine_job.running(PURPOSE):
+            cls.poll_message_set("A take is being solved")
+            return False
+        return has_take(cls, context)
+
+    def command(self, context: bpy.types.Context) -> Message:
+        from .. import preferences
+
+        take, rigs = shown(context)
+        take, changed = edits.with_edits(take, rigs, context.scene.frame_current)
+        if self.fix != "POSE":
+            take = self._marked(context, take, rigs)
+        elif not changed:
+            raise BadInputError(
+                "Nothing was changed on the hands since the take was applied; pose a bone in a frame, then solve again."
+            )
+        source = take_list.selected_path(context.scene)
+        # The take stays as it is; what goes to the engine keeps its name, as the new take's parent.
+        request = preferences.user_folder("cache") / "resolve" / source.name
+        save_take(take, request)
+        out = takes.new_path(source.parent, takes.display_name(source).rpartition("_")[0] or source.name)
+        return {"type": "resolve", "take": str(request), "out": str(out)}
+
+    def finished(self, context: bpy.types.Context, state: JobState) -> None:
+        before = take_list.selected(context.scene).name
+        take_list.add(context.scene, state.take, summary=state.summary)
+        bpy.ops.handmocap.apply_again("EXEC_DEFAULT", True)
+        self.report({"INFO"}, f"{before} was solved again as {take_list.selected(context.scene).name}.")
+
+    def _marked(self, context: bpy.types.Context, take: Take, rigs: Mapping[Side, HandRig]) -> Take:
+        scene = context.scene
+        side = hand_rig.side_of(context.object)
+        if self.fix != "SWAP" and side not in rigs:
+            raise BadInputError("Select the hand that is meant, then try again.")
+        frames = edits.frames_of(next(iter(rigs.values())), take)
+        if scene.use_preview_range:
+            inside = (frames >= scene.frame_preview_start - 0.5) & (frames <= scene.frame_preview_end + 0.5)
+            indices = [int(index) for index in np.flatnonzero(inside)]
+        else:
+            indices = [edits.index_at(frames, scene.frame_current)]
+        if self.fix == "SWAP":
+            return review.swapped(take, indices)
+        return review.marked(take, side, indices, CorrectionKind[self.fix])
+
+
+class HANDMOCAP_OT_apply_again(bpy.types.Operator):
+    bl_idname = "handmocap.apply_again"
+    bl_label = "Apply in Place"
+    bl_description = "Put the selected take where the one before it stood"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        return told(self, lambda: self._apply(context))
+
+    def _apply(self, context: bpy.types.Context) -> Iterable[str]:
+        take, rigs = shown(context)
+        frames = edits.frames_of(next(iter(rigs.values())), take)
+        # Frames a whole scene frame apart were applied one by one; others at their true times.
+        even = np.allclose(np.diff(frames), np.diff(take.frame.astype(float)))
+        take_scene.apply_take(
+            context.scene,
+            take,
+            name=take_list.selected(context.scene).name,
+            how=Timing.ONE_A_FRAME if even else Timing.TRUE_TIME,
+            start=round(frames[0]),
+            with_camera=False,
+            set_range=False,
+        )
+        return ()
