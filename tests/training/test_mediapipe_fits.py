@@ -64,12 +64,24 @@ def test_hands_of_the_wrong_side_say_nothing() -> None:
 
 def test_a_logistic_truth_is_found() -> None:
     random = np.random.default_rng(0)
-    values = random.normal(size=(8000, len(FEATURES)))
-    truth = np.append(0.5, np.linspace(-2, 2, len(FEATURES)))
-    right = random.random(8000) < confidence.probabilities(truth, values)
+    values = random.normal(size=(8000, 4))
+    truth = np.array([0.5, -2.0, -0.5, 1.0, 2.0])
+    right = random.random(8000) < 1 / (1 + np.exp(-(truth[0] + values @ truth[1:])))
+    assert np.abs(confidence.logistic(values, right) - truth).max() < 0.25
+
+
+def test_no_feature_speaks_against_its_direction() -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(4000, len(FEATURES)))
+    presence, agreement = FEATURES.index("presence"), FEATURES.index("agreement")
+    # By chance of this sample, disagreement seems to help.
+    score = 1.5 * values[:, presence] + 0.4 * values[:, agreement]
+    right = random.random(4000) < 1 / (1 + np.exp(-score))
     found = confidence.fitted(values, right)
-    assert np.abs(found - truth).max() < 0.25
-    assert confidence.calibration_error(confidence.probabilities(found, values), right) < 0.03
+    assert found[1 + presence] > 1.0 and found[1 + agreement] == 0.0
+    assert found[1 + FEATURES.index("motion")] < 0
+    values[:, FEATURES.index("motion")] = 0.0
+    assert confidence.calibration_error(confidence.probabilities(found, values), right) < 0.04
 
 
 def test_reliability_tells_overconfidence() -> None:

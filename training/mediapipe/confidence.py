@@ -31,6 +31,12 @@ _STEPS: Final = 50
 _RIDGE: Final = 1.0
 """Prior on the coefficients of standardised features, counted as rows."""
 _BINS: Final = 10
+_DIRECTIONS: Final = {
+    "presence": 1, "side": 1, "size": 1, "flatness": 1, "agreement": -1, "proportions": -1, "settled": -1, "inside": -1,
+}  # fmt: skip
+"""What each feature must speak for: a coefficient of the other sign would be chance, and is set to zero."""
+_MOTION: Final = -2.0
+"""Coefficient of motion, which drawn stills know nothing about: a jump by half a hand costs one logit."""
 
 
 def features_of(rows: Rows) -> Array:
@@ -39,7 +45,7 @@ def features_of(rows: Rows) -> Array:
         [
             features(
                 SeenHand(rows["crop"][i], rows["screen"][i], rows["world"][i], rows["presence"][i], rows["right"][i]),
-                motion=float(rows["motion"][i]),
+                motion=0.0,
                 width=int(rows["width"][i]),
                 height=int(rows["height"][i]),
             )
@@ -58,7 +64,22 @@ def is_right(rows: Rows) -> NDArray[np.bool_]:
 
 
 def fitted(values: Array, right: NDArray[np.bool_]) -> Array:
-    """(10,) constant and coefficients by Newton's method."""
+    """(10,) constant and coefficients, none against its direction; that of motion is given, not fitted."""
+    used = [index for index, name in enumerate(FEATURES) if name in _DIRECTIONS]
+    while True:
+        found = logistic(values[:, used], right)
+        wrong = [i for i, index in enumerate(used) if found[i + 1] * _DIRECTIONS[FEATURES[index]] < 0]
+        if not wrong:
+            break
+        del used[max(wrong, key=lambda i: abs(found[i + 1]))]
+    coefficients = np.zeros(len(FEATURES) + 1)
+    coefficients[[0, *(index + 1 for index in used)]] = found
+    coefficients[1 + FEATURES.index("motion")] = _MOTION
+    return coefficients
+
+
+def logistic(values: Array, right: NDArray[np.bool_]) -> Array:
+    """(1 + F,) constant and coefficients of features (N, F) by Newton's method."""
     mean, spread = values.mean(0), np.maximum(values.std(0), 1e-6)
     design = np.column_stack([np.ones(len(values)), (values - mean) / spread])
     prior = np.append(0.0, np.full(values.shape[1], _RIDGE))

@@ -38,7 +38,6 @@ _REFINEMENTS: Final = 2
 _SHIFT: Final = 0.18
 """Spread of a tracked crop's place, in shares of its side; its size and angle vary alongside."""
 _LEAST_VISIBLE: Final = 6
-_PALM_POINTS: Final = (0, 5, 9, 13, 17)
 
 
 @dataclass(frozen=True)
@@ -82,24 +81,20 @@ def _rows(picture: Picture, scene: Scene, eyes: Eyes, random: np.random.Generato
     whole = square_around(scene.width, scene.height)
     for palm in eyes.palms.detect(picture.image, threshold=_LEAST_SCORE, part=whole):
         seen = eyes.refined(picture, palm.crop, _REFINEMENTS)
-        rows.append(_row(seen, picture, scene, motion=0.0, tracked=False))
+        rows.append(_row(seen, picture, scene, tracked=False))
     for truth in picture.hands:
         if truth.visible.sum() < _LEAST_VISIBLE:
             continue
         crop = crop_of_hand(truth.keypoints2d)
-        predicted = truth.keypoints2d[list(_PALM_POINTS)].mean(0)
         moved = crop + crop[2] * np.append(random.normal(size=2) * _SHIFT * random.random(), [0.0, 0.0, 0.0])
         moved[2:4] *= np.exp(random.normal() * 0.1)
         moved[4] += random.normal() * 0.15
         seen = eyes.refined(picture, moved, 0)
-        found = seen.screen[list(_PALM_POINTS), :2].mean(0)
-        extent = max(float(np.ptp(seen.screen[:, :2], axis=0).max()), 1.0)
-        motion = float(np.linalg.norm(found - predicted - (moved - crop)[:2])) / extent
-        rows.append(_row(seen, picture, scene, motion=motion, tracked=True))
+        rows.append(_row(seen, picture, scene, tracked=True))
     return [row for row in rows if row["presence"] >= LEAST_PRESENCE]
 
 
-def _row(seen: SeenHand, picture: Picture, scene: Scene, *, motion: float, tracked: bool) -> dict[str, Any]:
+def _row(seen: SeenHand, picture: Picture, scene: Scene, *, tracked: bool) -> dict[str, Any]:
     """What was seen beside the nearest true hand; without any, its error is infinite."""
     truth = min(picture.hands, key=lambda hand: _distance(seen, hand), default=None)
     row: dict[str, Any] = {
@@ -108,7 +103,6 @@ def _row(seen: SeenHand, picture: Picture, scene: Scene, *, motion: float, track
         "world": seen.world,
         "presence": seen.presence,
         "right": seen.right,
-        "motion": motion,
         "tracked": tracked,
         "K": scene.K,
         "width": scene.width,
