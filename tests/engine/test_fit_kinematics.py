@@ -55,7 +55,7 @@ def test_offsets_sit_in_the_frame_of_the_bone_before() -> None:
     moved = right_chain(table).pose(state).points - right_chain().pose(state).points
     posed = right_chain().pose(state)
     for point, (keypoint, bone) in enumerate(zip(POINT_ORDER, POINT_BONE, strict=True)):
-        frame = posed.bone_orientation(np.full(COUNT, bone), np.arange(COUNT))
+        frame = posed.bones.reshape(3, 3, 15, COUNT)[:, :, bone - 1] if bone else posed.root
         np.testing.assert_allclose(moved[:, point], np.einsum("ijb,j->ib", frame, table[keypoint]), atol=1e-12)
 
 
@@ -93,15 +93,6 @@ def test_directions_are_the_motion_of_single_points() -> None:
     found = chain.directions(posed, POINT_BONE[point], hand, posed.points[:, point, hand], along)
     dense = dense_jacobian(chain, state)[:, point, :, hand]
     np.testing.assert_allclose(found, np.einsum("in,nip->np", along, dense)[:, :-3], atol=1e-7)
-
-
-def test_bone_origins_are_the_joints() -> None:
-    chain, state = right_chain(), random_state()
-    rotation, translation = hand_poses(state, False, chain)
-    model = free_hand("right")
-    joints = model.pose(rotation, translation, chain.rest).joints - translation[:, None]
-    found = chain.pose(state).bone_origin(np.arange(16), np.zeros(16, dtype=int))
-    np.testing.assert_allclose(found.T, joints[0], atol=1e-12)
 
 
 def test_taking_putting_and_choosing_hands() -> None:

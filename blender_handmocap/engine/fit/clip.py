@@ -106,7 +106,7 @@ class _Report:
 
     def __init__(self, on_progress: OnProgress | None, cancelled: Cancelled | None, total: int) -> None:
         self._on_progress = on_progress
-        self._cancelled = cancelled
+        self.cancelled = cancelled
         self._total = total
         self._done = 0.0
 
@@ -117,7 +117,7 @@ class _Report:
         self.check()
 
     def check(self) -> None:
-        if self._cancelled is not None and self._cancelled():
+        if self.cancelled is not None and self.cancelled():
             raise CancelledError("Solving was stopped before it was finished; start it again to have the result.")
 
 
@@ -208,7 +208,8 @@ def _through_windows(
         )
         window = Window(energy, plain, frames, spheres)
         start = concatenate([out[h.side].take(inside[h.side]) for h in present])
-        solved = window.solve(start, steps=settings.clip_steps)
+        solved = window.solve(start, steps=settings.clip_steps, cancelled=report.cancelled)
+        report.check()
         keep_from = first + settings.overlap // 2 if first else 0
         begin = 0
         for h in present:

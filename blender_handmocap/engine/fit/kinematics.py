@@ -134,36 +134,6 @@ class Posed:
     twists: Array
     """(6, A, B) motion of the bones behind it for a unit of each free angle: angular, linear"""
 
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
-        return self.root, self.bones, self.joints, self.points, self.twists
-
-    def take(self, index: IntArray) -> Posed:
-        """The hands of an index array."""
-        return Posed(*(array[..., index] for array in self.arrays()))
-
-    def where(self, chosen: NDArray[np.bool_], other: Posed) -> Posed:
-        """This where `chosen` (B,), the other elsewhere."""
-        return Posed(
-            *(np.where(chosen, mine, theirs) for mine, theirs in zip(self.arrays(), other.arrays(), strict=True))
-        )
-
-    def bone_orientation(self, bone: IntArray, batch: IntArray) -> Array:
-        """(3, 3, n) of chosen bones of chosen hands; bone 0 in canonical axes, others in their hinge frame."""
-        out = np.empty((3, 3, len(bone)))
-        palm = bone == 0
-        out[..., palm] = self.root[..., batch[palm]]
-        finger, level = np.divmod(bone[~palm] - 1, _LEVELS)
-        out[..., ~palm] = self.bones[:, :, finger, level, batch[~palm]]
-        return out
-
-    def bone_origin(self, bone: IntArray, batch: IntArray) -> Array:
-        """(3, n) where chosen bones of chosen hands begin."""
-        out = np.zeros((3, len(bone)))
-        fingers = bone != 0
-        finger, level = np.divmod(bone[fingers] - 1, _LEVELS)
-        out[:, fingers] = self.joints[:, finger, level, batch[fingers]]
-        return out
-
 
 class Chain:
     """One right hand of fixed shape: rest lengths, hinge axes and where its observed points sit."""

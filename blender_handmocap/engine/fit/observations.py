@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..camera import Camera
-from ..hand.names import KEYPOINT_COUNT
 from .kinematics import PALM_POINTS, POINT_ORDER, Chain, IntArray
 from .settings import FitSettings
 from .spatial import Array
@@ -135,9 +134,3 @@ def _box(pixels: Array) -> Array:
     out = np.full(len(pixels), np.nan)
     out[enough] = (high - low)[enough].max(1)
     return out
-
-
-def nothing_seen(count: int) -> Seen:
-    """B hands of which nothing was seen."""
-    empty, one = np.zeros((KEYPOINT_COUNT, count)), np.ones((KEYPOINT_COUNT, count))
-    return Seen(np.zeros((2, KEYPOINT_COUNT, count)), one, empty, np.zeros((3, KEYPOINT_COUNT, count)), one, empty)

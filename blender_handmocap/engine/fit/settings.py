@@ -64,7 +64,6 @@ class FitSettings:
     near: float = 0.10
     far: float = 3.0
     """a hand is placed between these distances"""
-    iterations: int = 12
     tolerance: float = 1e-3
     """stop when a step lowers the cost by less than this share"""
     damping: float = 1e-2
