@@ -79,6 +79,7 @@ class Assembly:
     canonical: FloatArray
     materials: FloatArray
     textures: tuple[NDArray[np.uint8], ...]
+    """the level each slot needs, flat"""
 
 
 def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
@@ -122,7 +123,7 @@ def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
             ]
         ).astype(np.float32, copy=False),
         materials=rows,
-        textures=tuple(levels),
+        textures=tuple(level.reshape(-1) for level in levels),
     )
 
 
