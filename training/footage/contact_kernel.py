@@ -458,7 +458,8 @@ def _build(
 @numba.njit(cache=True, fastmath=True)
 def relax_one(
     state, turn, shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame, joint, start, offset, radius,
-    first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, vertices, vertex_joint, vertex_weight,
+    first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, vertices, vertex_joint,
+    vertex_weight,
 ):  # fmt: skip
     """Levenberg-Marquardt on one pattern, in place; returns overlap and own overlap."""
     free = len(low)
@@ -488,8 +489,8 @@ def relax_one(
             new_cost, new_deepest, new_own = _build(
                 trial, trial_turn, trial_shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls,
                 thing, rest, frame, joint, start, offset, radius, first_arm, angle_joint, angle_axis, low, high,
-                own_first, own_second, own_least, reach, vertices, vertex_joint, vertex_weight, skin, fine, centre, orientation,
-                joints, axes, new_matrix, new_gradient,
+                own_first, own_second, own_least, reach, vertices, vertex_joint, vertex_weight, skin, fine, centre,
+                orientation, joints, axes, new_matrix, new_gradient,
             )  # fmt: skip
             if new_cost < cost:
                 small = cost - new_cost < 2e-3 * cost
