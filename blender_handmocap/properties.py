@@ -257,6 +257,15 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     )
     takes: bpy.props.CollectionProperty(type=HANDMOCAP_PG_take)
     take_index: bpy.props.IntProperty(name="Take", description="The selected take", options=set())
+    live_source: bpy.props.StringProperty(
+        name="Camera",
+        description="The camera's number, 0 for the first, or a movie to play as one",
+        default="0",
+        options=set(),
+    )
+    live_record: bpy.props.BoolProperty(
+        name="Record", description="Make a take of what the camera sees until Esc", options=set()
+    )
     character: bpy.props.PointerProperty(
         name="Character",
         description="The armature that takes over the hands",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import bpy
 
 from . import handlers, preferences, properties
-from .operators import add_hands, capture, character, clean_up, export_take, import_take, review, take_list
+from .operators import add_hands, capture, character, clean_up, export_take, import_take, live, review, take_list
 from .operators.self_test import HANDMOCAP_OT_self_test
 from .panels import character as character_panel, hands, review as review_panel, workflow
 
@@ -37,6 +37,7 @@ CLASSES: Final[tuple[type, ...]] = (
     character.HANDMOCAP_OT_bake_character,
     character.HANDMOCAP_OT_save_bones,
     character.HANDMOCAP_OT_load_bones,
+    live.HANDMOCAP_OT_live,
     review.HANDMOCAP_OT_next_weak_frame,
     review.HANDMOCAP_OT_resolve,
     review.HANDMOCAP_OT_apply_again,
@@ -47,6 +48,7 @@ CLASSES: Final[tuple[type, ...]] = (
     hands.HANDMOCAP_PT_performer,
     workflow.HANDMOCAP_PT_capture,
     workflow.HANDMOCAP_PT_clip_capture,
+    workflow.HANDMOCAP_PT_live,
     workflow.HANDMOCAP_UL_takes,
     workflow.HANDMOCAP_PT_takes,
     review_panel.HANDMOCAP_PT_review,

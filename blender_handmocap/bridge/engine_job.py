@@ -12,7 +12,7 @@ import queue
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -47,8 +47,10 @@ class JobState:
     summary: str = ""
     error: str = ""
     """one sentence when it failed, with what to do next"""
-    frames: list[Message] = field(default_factory=list)
-    """live frames that nobody has taken yet"""
+    live_frame: Message | None = None
+    """the newest live frame that nobody has taken yet"""
+    live_line: str = ""
+    """latency and dropped frames of a live capture"""
 
     @property
     def share(self) -> float:
@@ -60,6 +62,8 @@ class JobState:
         """Frames, rate and time left in a few words."""
         if self.cancelling and not self.finished:
             return "Stopping, keeping the finished frames"
+        if self.live_line:
+            return f"Live {self.done} · {self.live_line}"
         text = f"{self.stage.capitalize()} {self.done}" + (f" / {self.total}" if self.total else "")
         if self.rate:
             text += f" · {self.rate:.1f} frames/s"
@@ -145,9 +149,9 @@ class EngineJob:
             time.sleep(0.02)
         return self.state
 
-    def take_frames(self) -> list[Message]:
-        """Live frames that came since the last call, oldest first."""
-        taken, self.state.frames = self.state.frames, []
+    def take_live_frame(self) -> Message | None:
+        """The newest live frame since the last call; older ones nobody will see are gone."""
+        taken, self.state.live_frame = self.state.live_frame, None
         return taken
 
     def cancel(self) -> None:
@@ -183,7 +187,9 @@ class EngineJob:
         elif kind == "preview":
             state.preview, state.preview_count = Path(str(message["path"])), state.preview_count + 1
         elif kind == "frame":
-            state.frames.append(message)
+            state.live_frame, state.done = message, int(message.get("frame", 0)) + 1
+            latency, dropped = float(message.get("latency") or 0.0), int(message.get("dropped") or 0)
+            state.live_line = f"{latency * 1e3:.0f} ms · {dropped} dropped"
         elif kind == "done":
             state.take = Path(str(message["take"])) if message.get("take") else None
             state.summary = str(message.get("summary", ""))

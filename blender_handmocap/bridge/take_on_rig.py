@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..engine.hand.names import JOINT_COUNT, SIDE_SUFFIX, Side
 from ..engine.take import HandTrack, State, Take
-from . import actions, channels, hand_rig
+from . import actions, channels, hand_rig, rotation_modes
 from .channels import BoneChannel, KeyType, ValueChannel, Written
 from .hand_rig import HandRig
 
@@ -74,6 +74,18 @@ def bone_channels(track: HandTrack, rig: HandRig) -> list[BoneChannel]:
     rotation = frames.bone_rotations(track.rotation[track.present])
     location = frames.bone_location(track.translation[track.present])
     return [BoneChannel(name, rotation[:, joint], location if joint == 0 else None) for joint, name in enumerate(names)]
+
+
+def show_pose(rig: HandRig, rotation: ArrayLike, translation: ArrayLike) -> None:
+    """Pose a rig without keys: a take's rotation (16, 4) and translation (3,) metres."""
+    frames = hand_rig.rig_frames(rig.armature)
+    names = hand_rig.bone_names(rig.armature)[:JOINT_COUNT]
+    bones = rig.armature.pose.bones
+    for name, quaternion in zip(names, frames.bone_rotations(rotation), strict=True):
+        mode = bones[name].rotation_mode
+        values = rotation_modes.from_quaternions(quaternion[None], mode)[0]
+        setattr(bones[name], rotation_modes.data_path(mode), values)
+    bones[names[0]].location = frames.bone_location(translation)
 
 
 def _declare_confidence(armature: bpy.types.Object) -> None:

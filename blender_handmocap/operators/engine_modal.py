@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +55,9 @@ class EngineModal:
             return {"CANCELLED"}
         job = engine_job.current(self.purpose)
         try:
-            job.wait(BACKGROUND_SECONDS)
+            while not job.poll().finished:
+                self.ticked(context, job)
+                time.sleep(TICK_SECONDS / 4)
         except KeyboardInterrupt:
             job.cancel()
             job.wait(BACKGROUND_SECONDS)

@@ -12,6 +12,7 @@ from ..operators import preview_picture
 from ..operators.capture import PURPOSE, HANDMOCAP_OT_cancel_capture, HANDMOCAP_OT_capture
 from ..operators.clean_up import HANDMOCAP_OT_polish_take
 from ..operators.export_take import HANDMOCAP_OT_export_take
+from ..operators.live import PURPOSE as LIVE, HANDMOCAP_OT_live
 from ..operators.take_list import HANDMOCAP_OT_add_take, HANDMOCAP_OT_apply_take, HANDMOCAP_OT_remove_take
 from .common import ClipPanel, SidebarPanel, split
 
@@ -112,6 +113,23 @@ class HANDMOCAP_PT_capture(_Capture, SidebarPanel, bpy.types.Panel):
 
 class HANDMOCAP_PT_clip_capture(_Capture, ClipPanel, bpy.types.Panel):
     bl_idname = "HANDMOCAP_PT_clip_capture"
+
+
+class HANDMOCAP_PT_live(SidebarPanel, bpy.types.Panel):
+    bl_idname = "HANDMOCAP_PT_live"
+    bl_label = "Live"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = split(self.layout)
+        chosen = context.scene.handmocap
+        layout.prop(chosen, "live_source")
+        layout.prop(chosen, "live_record")
+        layout.operator(HANDMOCAP_OT_live.bl_idname, icon="OUTLINER_OB_CAMERA")
+        if engine_job.running(LIVE):
+            layout.label(text=engine_job.current(LIVE).state.line)
+            if preview_picture.icon():
+                layout.template_icon(preview_picture.icon(), scale=10.0)
 
 
 class HANDMOCAP_UL_takes(bpy.types.UIList):

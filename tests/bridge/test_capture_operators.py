@@ -187,3 +187,33 @@ def test_every_panel_is_registered_with_a_label(enabled: bpy.types.Scene) -> Non
     panels = [c for c in dir(bpy.types) if c.startswith("HANDMOCAP_PT_")]
     assert len(panels) >= 9
     assert all(getattr(bpy.types, name).bl_category == "HandMocap" for name in panels)
+
+
+def test_live_moves_the_hands_without_keys(enabled: bpy.types.Scene, hand_clip: Path) -> None:
+    enabled.handmocap.live_source = str(hand_clip)
+    assert bpy.ops.handmocap.live() == {"FINISHED"}
+    rigs = hand_rig.find_hands(enabled)
+    assert set(rigs) == {"left", "right"}
+    bends = [
+        bone.rotation_quaternion.angle
+        for rig in rigs.values()
+        for bone in rig.armature.pose.bones
+        if not bone.name.startswith("wrist")
+    ]
+    assert max(bends) > 0.05
+    assert all(rig.armature.animation_data is None for rig in rigs.values())
+    assert len(enabled.handmocap.takes) == 0
+
+
+def test_live_recorded_is_a_take(enabled: bpy.types.Scene, hand_clip: Path) -> None:
+    enabled.handmocap.live_source, enabled.handmocap.live_record = str(hand_clip), True
+    assert bpy.ops.handmocap.live() == {"FINISHED"}
+    assert [t.name for t in enabled.handmocap.takes] == ["hand_001"]
+    assert any(rig.armature.animation_data is not None for rig in hand_rig.find_hands(enabled).values())
+
+
+def test_live_without_a_camera_is_a_sentence(enabled: bpy.types.Scene) -> None:
+    enabled.handmocap.live_source = "77"
+    with pytest.raises(RuntimeError, match="Camera 77 does not open"):
+        bpy.ops.handmocap.live()
+    assert not enabled.objects
