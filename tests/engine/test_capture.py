@@ -180,7 +180,7 @@ def test_the_command_line_writes_take_and_overlay(
 def test_live_follows_a_movie_and_records_it(clip: Path, tmp_path: Path) -> None:
     frames: list[live.LiveFrame] = []
     report = live.live(str(clip), SETTINGS, out=tmp_path / "l.npz", on_frame=frames.append)
-    assert report.frames == len(frames) >= 2
+    assert report.frames == len(frames) >= 1
     assert report.frames + report.dropped == FRAMES or report.frames + report.dropped == frames[-1].index + 1
     take = load_take(tmp_path / "l.npz")
     assert len(take) == report.frames
