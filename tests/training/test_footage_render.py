@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("numba")
 
 from blender_handmocap.engine import rotations
+from blender_handmocap.engine.see.crops import cut as cut_by_engine
 from training.footage import crops, raster
 from training.footage.render import Picture, draw
 from training.footage.scene import HandPose, Lens, Look, Scene
@@ -158,28 +159,49 @@ def test_keypoints_lie_on_their_hand_and_hidden_ones_are_told() -> None:
     assert not draw(behind).hands[0].visible.any()
 
 
-def test_a_crop_drawn_directly_is_the_crop_of_the_picture() -> None:
-    import cv2
-
+def test_a_crop_drawn_directly_is_what_the_tracker_cuts() -> None:
     scene = make_scene(size=320)
-    whole = draw(scene, quality="full")
+    whole = draw(scene)
     for hand, side in ((0, 2), (1, 1)):
-        crop = crops.draw_crop(scene, hand, 5, jitter=crops.Jitter(), size=160)
-        cut = cv2.warpAffine(whole.side, crops.crop_matrix(crop.box, 160), (160, 160), flags=cv2.INTER_NEAREST)
+        crop = crops.draw_crop(scene, hand, 5, size=160)
+        mask = np.repeat(whole.side[..., None], 3, axis=2)
+        cut = (cut_by_engine(mask * 100, crop.box, 160, replicate=True)[..., 0] / 100.0).round()
         if crop.mirrored:
-            cut = np.array([0, 2, 1], np.uint8)[cut[:, ::-1]]
+            cut = np.array([0, 2, 1])[cut.astype(int)[:, ::-1]]
         assert crop.target.pose.side == "right"
-        assert (cut == crop.picture.side).mean() > 0.97
-        points = whole.hands[hand].keypoints2d @ crops.crop_matrix(crop.box, 160)[:, :2].T
-        points = points + crops.crop_matrix(crop.box, 160)[:, 2]
+        assert (cut == crop.picture.side).mean() > 0.95
+        matrix = crops.crop_matrix(crop.box, 160)
+        points = whole.hands[hand].keypoints2d @ matrix[:, :2].T + matrix[:, 2]
         if crop.mirrored:
             points[:, 0] = 159 - points[:, 0]
         assert np.abs(points - crop.target.keypoints2d).max() < 1e-6
-        assert (
-            np.abs(np.linalg.norm(crop.points3d, axis=1) - np.linalg.norm(whole.hands[hand].keypoints3d, axis=1)).max()
-            < 1e-9
-        )
-        assert side in np.unique(whole.side)
+        distance = np.linalg.norm(whole.hands[hand].keypoints3d, axis=1)
+        assert np.allclose(np.linalg.norm(crop.points3d, axis=1), distance)
+        assert side in whole.side
+
+
+def test_the_mean_crop_is_centred_upright_and_twice_the_hand() -> None:
+    scene = make_scene(size=320)
+    crop = crops.draw_crop(scene, 0, 0, jitter=crops.NO_JITTER)
+    points = crop.target.keypoints2d
+    toward = points[9] - points[0]
+    assert abs(np.arctan2(toward[0], -toward[1])) < 0.2
+    assert 0.3 < np.ptp(points, axis=0).max() / crops.CROP_SIZE < 0.75
+    ray = crops.ray_rotation(crop.picture.scene.K) @ [0.0, 0.0, 1.0]
+    assert ray[2] > 0.8
+
+
+def test_beyond_the_picture_the_edge_is_repeated_and_nothing_is_seen() -> None:
+    scene = make_scene(size=320, hands=1)
+    aside = replace(scene, hands=(replace(scene.hands[0], translation=np.array([-0.17, 0.08, 0.5])),))
+    crop = crops.draw_crop(aside, 0, 0, jitter=crops.NO_JITTER)
+    matrix = crops.crop_matrix(crop.box)
+    left = matrix[:, :2] @ [-3.0, 160.0] + matrix[:, 2]
+    outside = np.arange(int(left[0]))
+    assert len(outside) > 20
+    row = int(left[1])
+    assert not crop.picture.side[row, outside].any()
+    assert 0 < crop.target.visible.sum() < 21
 
 
 def test_a_turned_scene_draws_the_turned_picture() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blender_handmocap.engine import rotations
+from blender_handmocap.engine.see.crops import crop_of_hand
 
 from .render import HandTruth, Picture, Quality, draw
 from .scene import Scene
@@ -25,9 +26,6 @@ from .surface import hand_model
 Array = NDArray[np.float64]
 
 CROP_SIZE: Final = 224
-_BOX_POINTS: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
-_SHIFT: Final = -0.1
-_MARGIN: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,27 +64,11 @@ class Crop:
     """whether the hand was a left one"""
 
 
-def tracker_crop(points: ArrayLike) -> Array:
-    """The crop (5,) around points (21, 2) in pixels, as MediaPipe's landmark graph defines it."""
-    p = np.asarray(points, dtype=np.float64)
-    toward = 0.25 * (p[5] + p[13]) + 0.5 * p[9] - p[0]
-    rotation = np.pi / 2 - np.arctan2(-toward[1], toward[0])
-    rotation -= 2.0 * np.pi * np.floor((rotation + np.pi) / (2.0 * np.pi))
-    cos, sin = np.cos(rotation), np.sin(rotation)
-    turn = np.array([[cos, sin], [-sin, cos]])
-    upright = p[list(_BOX_POINTS)] @ turn.T
-    low, high = upright.min(0), upright.max(0)
-    size = high - low
-    centre = turn.T @ (0.5 * (low + high) + [0.0, _SHIFT * size[1]])
-    side = _MARGIN * float(size.max())
-    return np.array([centre[0], centre[1], side, side, rotation])
-
-
 def jittered(points: ArrayLike, jitter: Jitter, random: np.random.Generator) -> Array:
     """A crop (5,) such as a tracker might cut for a hand at points (21, 2)."""
     p = np.asarray(points, dtype=np.float64)
     extent = float(np.ptp(p, axis=0).max())
-    crop = tracker_crop(p + random.normal(size=p.shape) * jitter.points * extent)
+    crop = crop_of_hand(p + random.normal(size=p.shape) * jitter.points * extent)
     if random.random() < jitter.wild_share:
         crop[4] += random.uniform(-jitter.wild_rotation, jitter.wild_rotation)
     else:
@@ -98,12 +80,14 @@ def jittered(points: ArrayLike, jitter: Jitter, random: np.random.Generator) -> 
 
 
 def crop_matrix(crop: ArrayLike, size: int = CROP_SIZE) -> Array:
-    """(2, 3) affine map from picture pixels to crop pixels, integer = pixel centre in both."""
+    """(2, 3) affine map from picture pixels to crop pixels: the inverse of what engine.see.crops.cut samples by.
+
+    As there, and in MediaPipe, the crop's centre falls on pixel size / 2, so a share of the crop is pixel / size.
+    """
     x, y, width, height, rotation = np.asarray(crop, dtype=np.float64)
     turn = np.array([[np.cos(rotation), np.sin(rotation)], [-np.sin(rotation), np.cos(rotation)]])
     linear = turn * (np.array([size / width, size / height])[:, None])
-    # The crop's centre lies between the two middle pixels, at (size - 1) / 2.
-    return np.concatenate([linear, ((size - 1) / 2 - linear @ [x, y])[:, None]], axis=1)
+    return np.concatenate([linear, (size / 2 - linear @ [x, y])[:, None]], axis=1)
 
 
 def crop_scene(scene: Scene, crop: ArrayLike, size: int = CROP_SIZE) -> Scene:
@@ -121,7 +105,7 @@ def crop_scene(scene: Scene, crop: ArrayLike, size: int = CROP_SIZE) -> Scene:
 def ray_rotation(K: ArrayLike, size: int = CROP_SIZE) -> Array:
     """(3, 3) turns camera axes so that the ray through the crop's middle becomes z, the shortest way."""
     matrix = np.asarray(K, dtype=np.float64)
-    ray = np.linalg.solve(matrix, [(size - 1) / 2, (size - 1) / 2, 1.0])
+    ray = np.linalg.solve(matrix, [size / 2, size / 2, 1.0])
     ray /= np.linalg.norm(ray)
     axis = np.cross(ray, [0.0, 0.0, 1.0])
     sine = float(np.linalg.norm(axis))
