@@ -35,9 +35,9 @@ _SECOND_HAND: Final = 6.0
 
 # Offline
 _EVIDENCE_WEIGHT: Final = 0.5
-_DOUBT: Final = 0.12
+_DOUBT: Final = 0.05
 """Confidence under which a piece is better left out."""
-_LINK_WEIGHT: Final = 0.2
+_LINK_WEIGHT: Final = 0.1
 _LINK_LIMIT: Final = 3.0
 _LONG_GAP: Final = 0.3
 """Seconds without a picture of the hand after which it may have been exchanged."""
