@@ -80,6 +80,11 @@ COLUMNS: Final = (
     Column("bone_length_variation", "bone variation %", share=True),
     Column("confidence_gap", "confidence gap", 3),
     Column("ms_per_frame", "ms a frame"),
+    Column("ms_palms", "of it palms"),
+    Column("ms_landmarks", "of it landmarks"),
+    Column("ms_see", "of it all seeing"),
+    Column("ms_fit", "of it fitting"),
+    Column("ms_polish", "of it polish"),
     Column("peak_memory_mb", "peak MB", 0),
 )
 
@@ -98,6 +103,9 @@ def text(outcome: Outcome, figures: dict[str, Any]) -> str:
         told = ", ".join(f"{key} {verdict}" for key, verdict in verdicts.items())
         if told:
             lines += [f"HandMocap against {METHOD_NAMES[method]}: {told}.", ""]
+    ratio = figures.get("time_ratio_to_mediapipe")
+    if ratio and outcome.mode == "live":
+        lines += [f"A frame takes HandMocap {ratio:.2f} times as long as MediaPipe, picture by picture in turn.", ""]
     if figures["skipped"]:
         lines += [f"{len(figures['skipped'])} entries were skipped.", ""]
     return "\n".join(lines)

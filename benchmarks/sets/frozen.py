@@ -120,7 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _made(name: str, *, record: bool) -> bool:
     from .frozen_draw import RECIPES
 
-    told = sums()
     made: dict[str, list[str]] = {}
     for row in ROWS:
         for number in range(RECIPES[name].clips):
@@ -130,10 +129,12 @@ def _made(name: str, *, record: bool) -> bool:
             made.setdefault(row, []).append(sum_of(place))
             log.info("%s, %s, clip %d: %s", name, row, number, made[row][-1][:12])
     if record:
+        told = sums()
         kept = {CYCLES_ROW: told[name][CYCLES_ROW]} if CYCLES_ROW in told.get(name, {}) else {}
         write_sums({**told, name: {**made, **kept}})
         return True
-    return all(told.get(name, {}).get(row) == one for row, one in made.items())
+    wanted = sums().get(name, {})
+    return all(wanted.get(row) == one for row, one in made.items())
 
 
 def write_sums(told: dict[str, dict[str, list[str]]]) -> None:
