@@ -82,6 +82,10 @@ def tick() -> float:
             install()
             told["step"] = "installed"
         elif told["step"] == "installed":
+            # In its own process the engine loads the wheels for this Blender's own Python.
+            told["self_test"] = sorted(bpy.ops.handmocap.self_test())
+            told["step"] = "tested"
+        elif told["step"] == "tested":
             view()[1].spaces.active.show_region_ui = True
             told["step"] = "sidebar"
         elif told["step"] == "sidebar":

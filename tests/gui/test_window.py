@@ -39,6 +39,10 @@ def test_the_package_is_enabled_in_a_real_window(window: Window) -> None:
     assert state["problems"] == []
 
 
+def test_the_engine_works_with_this_blenders_python(window: Window) -> None:
+    assert window.state()["self_test"] == ["FINISHED"]
+
+
 def test_add_hands_is_pressed_and_two_hands_stand_in_the_scene(window: Window) -> None:
     before = window.state()
     assert not before["bones"]
