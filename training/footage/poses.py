@@ -99,7 +99,7 @@ _NEIGHBOUR_SLACK: Final = 0.0015
 _FINGER_GIVES: Final = np.radians(5.0)
 _THUMB_GIVES: Final = np.radians(25.0)
 _DEPTH_SIGMA: Final = 0.001
-_OVERLAP_ROUNDS: Final = 24
+_OVERLAP_ROUNDS: Final = 48
 _DIFFERENCE: Final = 1e-4
 
 
