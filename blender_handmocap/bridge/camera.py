@@ -102,16 +102,15 @@ def show_clip(
     scene: bpy.types.Scene,
     camera: bpy.types.Object,
     take: Take,
-    path: Path,
+    clip: bpy.types.MovieClip,
     *,
     how: Timing,
     start: int,
     end: int,
-) -> bpy.types.MovieClip:
+) -> None:
     """Put the clip behind the camera so that each scene frame shows the picture that the keys there were seen in."""
-    clip = load_clip(path)
-    # Blender counts the frames of a variable-rate clip at its average rate, the take as they come.
-    first = int(take.frame[0]) if timing.is_even(take) else round(float(take.time[0]) * take.rate)
+    scene_rate, clip_rate = timing.scene_rate(scene), timing.played_rate(take, clip)
+    first = timing.first_clip_frame(take, clip_rate)
     clip.frame_start, clip.frame_offset = start, first
     _tell_lens(clip, take)
     data = camera.data
@@ -120,24 +119,26 @@ def show_clip(
     background.alpha, background.display_depth = 1.0, "BACK"
     background.frame_method = _frame_method(scene, take)
     background.use_flip_x = bool(take.meta.get("mirrored", False))
-    if how is not Timing.TRUE_TIME or timing.same_rate(timing.scene_rate(scene), take.rate):
+    if how is not Timing.TRUE_TIME or timing.same_rate(scene_rate, clip_rate):
         background.source, background.clip = "MOVIE_CLIP", clip
-        return clip
+        return
     # A movie clip always plays a frame a frame; an image's frame offset can be animated.
     background.source = "IMAGE"
     background.image = _as_image(clip)
     user = background.image_user
     user.frame_duration, user.frame_start, user.use_auto_refresh = clip.frame_duration, 1, True
-    shown = first + 1 + timing.shown_clip_frames(take, how, start, end, timing.scene_rate(scene))
+    shown = first + 1 + timing.shown_clip_frames(how, start, end, rate=scene_rate, clip_rate=clip_rate)
     scene_frames = np.arange(start, end + 1)
     item = ValueChannel("background_images[0].image_user.frame_offset", (shown - scene_frames).astype(float), "Clip")
     channels.write(data, scene_frames, [item], interpolation="CONSTANT", action_name=f"{CAMERA_NAME} Lens")
-    return clip
 
 
 def load_clip(path: Path) -> bpy.types.MovieClip:
-    """The movie clip of a file, shared when the .blend has it already."""
+    """The movie clip of a file, or of a folder's pictures; shared when the .blend has it already."""
     wanted = path.resolve()
+    if wanted.is_dir():
+        pictures = sorted(path for path in wanted.iterdir() if path.suffix.lower() in bpy.path.extensions_image)
+        wanted = pictures[0] if pictures else wanted
     for clip in bpy.data.movieclips:
         if Path(bpy.path.abspath(clip.filepath)).resolve() == wanted:
             return clip

@@ -57,18 +57,20 @@ def apply_take(
     notes: list[str] = []
     fresh = is_fresh(scene)
     chosen = how or (Timing.MATCH_SCENE if fresh else Timing.TRUE_TIME)
+    clip = _clip(take, clip_path, notes) if with_camera else None
+    clip_rate = timing.played_rate(take, clip)
     if chosen is Timing.MATCH_SCENE:
-        _match_rate(scene, take, notes)
+        _match_rate(scene, clip_rate, notes)
     first = scene.frame_start if start is None else start
-    frames = timing.key_frames(take, chosen, first, timing.scene_rate(scene))
+    frames = timing.key_frames(take, chosen, first, timing.scene_rate(scene), clip_rate)
     last = int(np.ceil(frames[-1] - 1e-6))
     if set_range or (set_range is None and fresh):
         scene.frame_start, scene.frame_end = first, last
     rigs = _rigs(scene, take)
     written = take_on_rig.apply(take, rigs, frames, name=name, push_down=push_down)
-    applied = AppliedTake(rigs, None, None, first, last, chosen, written, notes)
+    applied = AppliedTake(rigs, None, clip, first, last, chosen, written, notes)
     if with_camera:
-        _add_camera(scene, take, clip_path, applied, frames, fresh)
+        _add_camera(scene, take, applied, frames, fresh)
     return applied
 
 
@@ -95,30 +97,38 @@ def _rigs(scene: bpy.types.Scene, take: Take) -> dict[Side, HandRig]:
     return {side: (found | made)[side] for side in sides}
 
 
-def _match_rate(scene: bpy.types.Scene, take: Take, notes: list[str]) -> None:
-    if not timing.same_rate(timing.scene_rate(scene), take.rate):
-        timing.set_scene_rate(scene, take.rate)
-        notes.append(f"The scene now runs at the clip's {take.rate:.5g} frames a second.")
+def _match_rate(scene: bpy.types.Scene, rate: float, notes: list[str]) -> None:
+    if not timing.same_rate(timing.scene_rate(scene), rate):
+        timing.set_scene_rate(scene, rate)
+        notes.append(f"The scene now runs at the clip's {rate:.5g} frames a second.")
 
 
-def _add_camera(
-    scene: bpy.types.Scene,
-    take: Take,
-    clip_path: str | Path | None,
-    applied: AppliedTake,
-    frames: Iterable[float],
-    fresh: bool,
-) -> None:
+def _clip(take: Take, clip_path: str | Path | None, notes: list[str]) -> bpy.types.MovieClip | None:
+    path = clip_of(take) if clip_path is None else Path(clip_path)
+    if path is None:
+        return None
+    if not path.exists():
+        notes.append(f"The clip {path.name} is not at {path.parent}, so no footage stands behind the camera.")
+        return None
+    try:
+        return take_camera.load_clip(path)
+    except RuntimeError:
+        notes.append(f"Blender cannot show {path.name}, so no footage stands behind the camera.")
+        return None
+
+
+def _add_camera(scene: bpy.types.Scene, take: Take, applied: AppliedTake, frames: Iterable[float], fresh: bool) -> None:
     if fresh:
         scene.render.resolution_x, scene.render.resolution_y = take_camera.picture_size(take)
         scene.render.resolution_percentage = 100
     applied.camera = take_camera.place_camera(scene, take, frames)
-    path = clip_of(take) if clip_path is None else Path(clip_path)
-    if path is None:
-        return
-    if not path.exists():
-        applied.notes.append(f"The clip {path.name} is not at {path.parent}, so no footage stands behind the camera.")
-        return
-    applied.clip = take_camera.show_clip(
-        scene, applied.camera, take, path, how=applied.timing, start=applied.first_frame, end=applied.last_frame
-    )
+    if applied.clip is not None:
+        take_camera.show_clip(
+            scene,
+            applied.camera,
+            take,
+            applied.clip,
+            how=applied.timing,
+            start=applied.first_frame,
+            end=applied.last_frame,
+        )

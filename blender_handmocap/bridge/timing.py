@@ -55,24 +55,40 @@ def is_even(take: Take) -> bool:
     return bool(np.abs(_clip_positions(take) - (take.frame - take.frame[0])).max(initial=0.0) < _JITTER)
 
 
-def key_frames(take: Take, timing: Timing, start: float, rate: float) -> Array:
-    """Scene frames (T,) of the take's frames; the first falls on `start`. `rate` is the scene's."""
+def key_frames(take: Take, timing: Timing, start: float, rate: float, clip_rate: float | None = None) -> Array:
+    """Scene frames (T,) of the take's frames; the first falls on `start`.
+
+    `rate` is the scene's, `clip_rate` that at which Blender counts the clip's frames (`played_rate`).
+    """
+    played = take.rate if clip_rate is None else clip_rate
     if timing is Timing.TRUE_TIME and not (is_even(take) and same_rate(rate, take.rate)):
         return start + (take.time - take.time[0]) * rate
     if is_even(take):
         return start + (take.frame - take.frame[0]).astype(np.float64)
-    # Blender shows a variable-rate clip at its average rate: each picture from its time stamp on.
-    return start + _clip_positions(take)
+    return start + (take.time - take.time[0]) * played
 
 
-def shown_clip_frames(take: Take, timing: Timing, start: int, end: int, rate: float) -> NDArray[np.int32]:
+def played_rate(take: Take, clip: bpy.types.MovieClip | None) -> float:
+    """Frames a second as Blender counts them in the take's clip.
+
+    It turns a clip whose rate varies into one of a constant rate of its own choosing, in which each picture stands
+    from its time stamp on.
+    """
+    return take.rate if clip is None or is_even(take) or clip.fps <= 0.0 else float(clip.fps)
+
+
+def first_clip_frame(take: Take, clip_rate: float) -> int:
+    """The take's first frame as Blender counts the clip's, from 0."""
+    return int(take.frame[0]) if is_even(take) else round(float(take.time[0]) * clip_rate)
+
+
+def shown_clip_frames(timing: Timing, start: int, end: int, *, rate: float, clip_rate: float) -> NDArray[np.int32]:
     """Clip frames, counted from 0 at the take's first, to show at scene frames start..end (inclusive)."""
     scene_frames = np.arange(start, end + 1, dtype=np.float64)
-    if timing is not Timing.TRUE_TIME or same_rate(rate, take.rate):
+    if timing is not Timing.TRUE_TIME or same_rate(rate, clip_rate):
         return (scene_frames - start).astype(np.int32)
-    positions = (scene_frames - start) / rate * take.rate
     # The picture nearest in time lies closest to the hands; a player would show the last one whose time has come.
-    return np.round(positions).astype(np.int32)
+    return np.round((scene_frames - start) / rate * clip_rate).astype(np.int32)
 
 
 def _clip_positions(take: Take) -> Array:

@@ -254,3 +254,41 @@ def test_pixels_taller_than_wide_make_the_right_lens() -> None:
     assert lens.lens[0] == pytest.approx(90.0)
     assert lens.pixel_aspect == pytest.approx((1.0, 1.25))
     assert (lens.shift_x[0], lens.shift_y[0]) == pytest.approx((0.0, 0.0))
+
+
+def test_a_variable_rate_clip_plays_as_blender_counts_it(
+    scene: bpy.types.Scene, make_take: MakeTake, repository: Path
+) -> None:
+    clip = repository / "tests" / "engine" / "data" / "footage" / "variable.mp4"
+    times = np.array([0, 0.04, 0.08, 0.12, 0.16, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    take = make_take(12, rate=Fraction(100, 7), size=(64, 48), times=times)
+    applied = take_scene.apply_take(scene, take, clip, how=Timing.MATCH_SCENE)
+    assert timing.scene_rate(scene) == pytest.approx(applied.clip.fps)
+    for index in (0, 5, 6, 11):
+        scene.frame_set(applied.first_frame + round(times[index] * applied.clip.fps))
+        # Blender shows picture `index` from its time stamp on, and the hands stand as they did in it.
+        assert shown_clip_frame(scene) / applied.clip.fps == pytest.approx(times[index], abs=1e-6)
+        expected = Camera(K=take.K, dist=take.dist, width=64, height=48).project(take.left.points[index])
+        assert np.abs(shown_pixels(scene, applied.rigs["left"], (64, 48)) - expected).max() < 0.1
+
+
+def test_a_turned_portrait_clip_has_the_pictures_size(scene: bpy.types.Scene, repository: Path) -> None:
+    """Blender turns a clip by its rotation flag as our reader does, or the hands would lie across the picture."""
+    clip = take_camera.load_clip(repository / "tests" / "engine" / "data" / "footage" / "rotated.mp4")
+    assert tuple(clip.size) == (48, 64)
+
+
+def test_a_folder_of_pictures_is_a_clip(scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
+    for index in range(5):
+        picture = bpy.data.images.new("p", 8, 8)
+        picture.filepath_raw, picture.file_format = str(tmp_path / "seq" / f"frame_{index:03d}.png"), "PNG"
+        picture.save()
+    applied = take_scene.apply_take(scene, make_take(5, source=str(tmp_path / "seq")))
+    assert applied.clip.source == "SEQUENCE"
+    assert applied.clip.frame_duration == 5
+
+
+def test_a_clip_that_blender_cannot_read_is_a_note(scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no movie")
+    applied = take_scene.apply_take(scene, make_take(5), tmp_path / "broken.mp4")
+    assert set(applied.rigs) == set(SIDES)
