@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mano_files import mano_tables, write_mano_pickle
+from mano_files import joint_regressor, mano_tables, write_mano_pickle
 
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.errors import BadInputError
@@ -26,9 +26,12 @@ def test_the_free_hand_comes_back_from_a_mano_file(tmp_path: Path, side: Side, c
     model, free = load_mano(path, side), free_hand(side)
     random = np.random.default_rng(2)
     rotation = rotations.quaternion_from_vector(random.normal(size=(5, 16, 3)) * 0.4)
-    place, betas = random.normal(size=(5, 3)), random.normal(size=10) * 0.0
-    mine = model.vertices(rotation, place, model.rest(betas))
-    np.testing.assert_allclose(mine, free.vertices(rotation, place, free.rest(betas)), atol=1e-6)
+    place, betas = random.normal(size=(5, 3)), random.normal(size=10)
+    rest, ours = model.rest(betas, 0.09), free.rest(betas, 0.09)
+    np.testing.assert_allclose(rest.joints, ours.joints, atol=1e-6)
+    np.testing.assert_allclose(rest.tips, ours.tips, atol=0.004)
+    mine = model.vertices(rotation, place, rest)
+    np.testing.assert_allclose(mine, free.vertices(rotation, place, ours), atol=1e-6)
     assert model.pose_dirs is None and model.id == "mano"
 
 
@@ -93,6 +96,12 @@ def hostile_files(marker: Path) -> dict[str, bytes]:
         "persistent": b"\x80\x02X\x01\x00\x00\x00aQ.",
         "extension": b"\x80\x02\x82\x01.",
         "memo bomb": b"\x80\x02Nr" + struct.pack("<I", 2**31) + b".",
+        "changed function": b"\x80\x02c_codecs\nencode\n(NX\x0c\x00\x00\x00__defaults__K\x01\x85\x86d\x86b.",
+        "changed class": b"\x80\x02cnumpy\nndarray\n}X\x01\x00\x00\x00aK\x01sb.",
+        "many times itself": b"\x80\x02]q\x00"
+        + b"".join(b"](" + (b"h" + bytes([level])) * 16 + b"eq" + bytes([level + 1]) for level in range(60))
+        + b".",
+        "within itself": b"\x80\x02]q\x00h\x00a.",
         "long length": b"\x80\x02T" + struct.pack("<i", 2**30) + b"x",
     }
 
@@ -114,6 +123,21 @@ def test_arrays_that_lie_about_their_size_are_refused(tmp_path: Path) -> None:
     assert lying != raw
     (tmp_path / "a.pkl").write_bytes(lying)
     with pytest.raises(BadInputError, match="do not fit"):
+        read_data(tmp_path / "a.pkl")
+
+
+def test_a_sparse_matrix_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+    write_mano_pickle(tmp_path / "a.pkl", "right")
+    raw = (tmp_path / "a.pkl").read_bytes()
+    starts = np.concatenate([[0], np.cumsum((joint_regressor() != 0).sum(0))]).astype(np.int32)
+    # In protocol 2 an array's bytes are text, its high bytes two characters of UTF-8.
+    honest = starts.tobytes().decode("latin1").encode("utf-8")
+    assert honest in raw
+    starts[-1] = 2**30
+    claiming = starts.tobytes().decode("latin1").encode("utf-8")
+    length = struct.pack("<I", len(honest)) + honest
+    (tmp_path / "a.pkl").write_bytes(raw.replace(length, struct.pack("<I", len(claiming)) + claiming))
+    with pytest.raises(BadInputError, match="parts do not fit"):
         read_data(tmp_path / "a.pkl")
 
 

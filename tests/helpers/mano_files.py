@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blender_handmocap.engine.hand.free import free_hand
+from blender_handmocap.engine.hand.free import HAND_FILE, free_hand
 from blender_handmocap.engine.hand.names import JOINT_PARENTS, Side
 
 
@@ -36,13 +36,12 @@ class _Chumpy:
         self.__dict__.update(x=values, _dirty_vars=set(), _cache={})
 
 
-def regressor_of(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(J, V) sparse rows that give points as weighted sums of the vertices, whatever their sign."""
-    rows = np.zeros((len(points), len(vertices)))
-    for row, point in zip(rows, points, strict=True):
-        near = np.argsort(np.linalg.norm(vertices - point, axis=1))[:24]
-        equations = np.vstack([(vertices[near] - point).T * 1e3, np.ones(24)])
-        row[near] = np.linalg.lstsq(equations, [0, 0, 0, 1], rcond=None)[0]
+def joint_regressor() -> np.ndarray:
+    """(16, V) the free hand's joints as weighted means of its vertices, the same for both sides and every shape."""
+    with np.load(HAND_FILE) as file:
+        index, share = file["joint_vertices"].astype(int), file["joint_shares"].astype(np.float64)
+        rows = np.zeros((len(index), len(file["template"])))
+    np.add.at(rows, (np.arange(len(index))[:, None], index), share)
     return rows
 
 
@@ -55,7 +54,7 @@ def mano_tables(side: Side, *, posed: bool = True) -> dict[str, Any]:
         "v_template": model.template,
         "shapedirs": np.moveaxis(model.shape_dirs, 0, 2),
         "posedirs": correctives,
-        "J_regressor": regressor_of(model.template, model.joints),
+        "J_regressor": joint_regressor(),
         "weights": model.weights,
         "f": model.triangles.astype(np.uint32),
         "kintree_table": np.array([[4294967295, *JOINT_PARENTS[1:]], range(16)], np.int64),

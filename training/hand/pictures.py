@@ -21,24 +21,12 @@ from numpy.typing import NDArray
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.fit.hinges import rotations_from_angles
 from blender_handmocap.engine.hand.free import HAND_FILE, free_hand, free_hinges, free_surface
-from training.footage import poses
+
+from .poses import TEN_POSES
 
 Array = NDArray[np.float64]
 
 PICTURES: Final = Path(__file__).resolve().parents[2] / "docs" / "pictures"
-TEN_POSES: Final = {
-    "open": "open",
-    "spread": "spread",
-    "relaxed": "relaxed",
-    "fist": "fist",
-    "thumbs up": "thumbs_up",
-    "point": "one",
-    "victory": "two",
-    "grasp": "cylinder",
-    "half": "half",
-    "pinch": "pinch",
-}
-"""What the card shows: its own word for each, and the name in training/footage/poses.py."""
 SHAPE_NAMES: Final = (
     *(f"principal {number}" for number in range(1, 7)),
     "palm width",
@@ -46,7 +34,7 @@ SHAPE_NAMES: Final = (
     "thumb",
     "thickness",
 )
-_SIDE: Final = 260
+_SIDE: Final = 220
 _SAMPLES: Final = 24
 _BACK: Final = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Canonical to picture axes (right, towards the eye, up) of a right hand seen from its back, fingers up."""
@@ -64,11 +52,11 @@ def _stage() -> bpy.types.Object:
     scene.view_settings.view_transform = "Standard"
     scene.world = bpy.data.worlds.new("grey")
     scene.world.use_nodes = True
-    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.30, 0.32, 0.35, 1.0)
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.16, 0.17, 0.19, 1.0)
     for name, place, energy, size in (
-        ("key", (-0.35, -0.55, 0.55), 11.0, 0.25),
-        ("fill", (0.55, -0.45, 0.10), 3.5, 0.6),
-        ("rim", (0.25, 0.45, 0.45), 7.0, 0.3),
+        ("key", (-0.35, -0.55, 0.55), 5.5, 0.20),
+        ("fill", (0.55, -0.45, 0.10), 1.2, 0.5),
+        ("rim", (0.25, 0.45, 0.45), 4.0, 0.3),
     ):
         lamp = bpy.data.lights.new(name, "AREA")
         lamp.energy, lamp.size = energy, size
@@ -78,7 +66,7 @@ def _stage() -> bpy.types.Object:
         scene.collection.objects.link(holder)
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     camera.data.type = "ORTHO"
-    camera.data.ortho_scale = 0.27
+    camera.data.ortho_scale = 0.225
     camera.matrix_world = Matrix.Translation((0.0, -1.0, 0.0)) @ Matrix.Rotation(np.pi / 2, 4, "X")
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -89,7 +77,7 @@ def _skin() -> bpy.types.Material:
     material = bpy.data.materials.new("skin")
     material.use_nodes = True
     shader = material.node_tree.nodes["Principled BSDF"]
-    shader.inputs["Base Color"].default_value = (0.72, 0.45, 0.34, 1.0)
+    shader.inputs["Base Color"].default_value = (0.60, 0.36, 0.26, 1.0)
     shader.inputs["Roughness"].default_value = 0.5
     shader.inputs["Subsurface Weight"].default_value = 0.25
     shader.inputs["Subsurface Radius"].default_value = (0.006, 0.003, 0.002)
@@ -156,8 +144,8 @@ def main() -> None:
         if options.only != "shapes":
             rest = hand.rest()
             back, palm = [], []
-            for label, name in TEN_POSES.items():
-                rotation = rotations_from_angles(poses.named(name)[None], hinges)
+            for label, pose in TEN_POSES.items():
+                rotation = rotations_from_angles(pose.angles()[None], hinges)
                 vertices = hand.vertices(rotation, np.zeros((1, 3)), rest)[0]
                 back.append(_labelled(_render(vertices, _turn(10.0, 30.0), material, scratch), label))
                 palm.append(_labelled(_render(vertices, _turn(10.0, 200.0), material, scratch), label))

@@ -72,6 +72,25 @@ class SelectStandIn(StandIn):
     """chumpy.reordering.Select: some entries of another array"""
 
 
+class _Maker:
+    """A function a pickle may call. An instruction to change the function itself finds nothing to change."""
+
+    __slots__ = ("_make",)
+    _make: Callable[..., Any]
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_make", make)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _refuse(f"an attempt to change {name!r}")
+
+    def __setstate__(self, state: Any) -> None:
+        _refuse("an attempt to change the reader")
+
+
 @dataclass
 class _Encoded:
     """What `_codecs.encode(text, "latin1")` would give: how protocol 2 spells bytes."""
@@ -104,18 +123,18 @@ def _refuse(what: str) -> Any:
 
 _MULTIARRAY: Final = ("numpy.core.multiarray", "numpy._core.multiarray")
 _ALLOWED: Final[dict[tuple[str, str], Any]] = {
-    **{(module, "_reconstruct"): _reconstruct for module in _MULTIARRAY},
+    **{(module, "_reconstruct"): _Maker(_reconstruct) for module in _MULTIARRAY},
     **{(module, "scalar"): ScalarStandIn for module in _MULTIARRAY},
     ("numpy", "ndarray"): ArrayStandIn,
     ("numpy", "dtype"): TypeStandIn,
-    ("copy_reg", "_reconstructor"): _reconstruct_object,
-    ("copyreg", "_reconstructor"): _reconstruct_object,
+    ("copy_reg", "_reconstructor"): _Maker(_reconstruct_object),
+    ("copyreg", "_reconstructor"): _Maker(_reconstruct_object),
     ("__builtin__", "object"): StandIn,
     ("builtins", "object"): StandIn,
     # chumpy keeps books beside its arrays; they are remembered and never looked at.
     **{(module, name): StandIn for module in ("__builtin__", "builtins") for name in ("set", "frozenset")},
     ("collections", "OrderedDict"): StandIn,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): _Maker(_encode),
     ("chumpy.ch", "Ch"): ChumpyStandIn,
     ("chumpy.ch", "Select"): SelectStandIn,
     ("chumpy.reordering", "Select"): SelectStandIn,
@@ -189,20 +208,29 @@ def _walk(raw: bytes) -> None:
             _refuse("a memo number out of order")
 
 
-def plain(value: Any) -> Any:
-    """Stand-ins turned into arrays, all the way down."""
+def plain(value: Any, done: dict[int, Any] | None = None) -> Any:
+    """Stand-ins turned into arrays, all the way down; what is shared is converted once and stays shared."""
+    done = {} if done is None else done
+    if id(value) in done:
+        return done[id(value)]
+    result = _converted(value, done)
+    done[id(value)] = result
+    return result
+
+
+def _converted(value: Any, done: dict[int, Any]) -> Any:
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {plain(key, done): plain(item, done) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain(item, done) for item in value]
     if isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
+        return tuple(plain(item, done) for item in value)
     if isinstance(value, _Encoded):
         return value.data
     convert = _CONVERT.get(type(value))
     if convert is not None:
         return convert(value)
-    if isinstance(value, StandIn):
+    if isinstance(value, StandIn | _Maker):
         return _refuse("an object that is no array")
     return value
 
@@ -272,7 +300,13 @@ def _sparse(stand_in: SparseStandIn) -> NDArray[np.float64]:
     by_column = len(starts) == columns + 1
     if not by_column and len(starts) != rows + 1:
         return _refuse("a sparse matrix whose parts do not fit")
-    outer = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    counts = np.diff(starts)
+    # Before anything is repeated: a small file may claim any number of entries.
+    if starts[0] != 0 or (counts < 0).any() or not starts[-1] == len(indices) == len(data):
+        return _refuse("a sparse matrix whose parts do not fit")
+    if len(indices) and not 0 <= indices.min() <= indices.max() < (rows if by_column else columns):
+        return _refuse("a sparse matrix with entries outside")
+    outer = np.repeat(np.arange(len(counts)), counts)
     np.add.at(dense, (indices, outer) if by_column else (outer, indices), data)
     return dense
 
