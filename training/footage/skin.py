@@ -232,8 +232,9 @@ def _mesh_name() -> str:
 
 
 @lru_cache(maxsize=128)
-def texture(seed: int, size: int = TEXTURE_SIZE) -> Texture:
+def texture(seed: int, size: int | None = None) -> Texture:
     """The drawable levels of a skin, from the cache if it was baked before."""
+    size = size or TEXTURE_SIZE
     baked: list[Texture] = []
 
     def level(index: int) -> NDArray[np.uint8]:
