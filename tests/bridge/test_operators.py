@@ -9,10 +9,14 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from mano_files import mano_tables
 
 import blender_handmocap
+from blender_handmocap import preferences
 from blender_handmocap.bridge import hand_rig, timing
+from blender_handmocap.engine.hand.mano import load_mano
 from blender_handmocap.engine.take import Take, save_take
+from tests.bridge.test_hand_rig import assert_same_hand, random_pose, random_shape
 
 MakeTake = Callable[..., Take]
 
@@ -168,3 +172,23 @@ def test_a_character_without_hands_is_a_sentence(enabled: bpy.types.Scene) -> No
     enabled.handmocap.character = bpy.context.object
     with pytest.raises(RuntimeError, match="choose their bones"):
         bpy.ops.handmocap.recognise_character()
+
+
+def test_mano_hands_with_their_correctives(
+    enabled: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Chosen:
+        mano_left, mano_right = "", str(tmp_path / "MANO_RIGHT.npz")
+
+    monkeypatch.setattr(preferences, "get", lambda context=None: Chosen())
+    np.savez(tmp_path / "MANO_RIGHT.npz", **mano_tables("right"))
+    with pytest.raises(RuntimeError, match="choose it in HandMocap's preferences"):
+        bpy.ops.handmocap.add_hands(sides="left", model="MANO")
+    assert bpy.ops.handmocap.add_hands(sides="right", model="MANO") == {"FINISHED"}
+    rig = hand_rig.find_hands(enabled)["right"]
+    assert len(rig.mesh.data.shape_keys.key_blocks) == 1 + 10 + 135
+    rng = np.random.default_rng(1)
+    pose, shape = random_pose(rng), random_shape(rng)
+    hand_rig.reshape(rig.armature, betas=shape[0], size=shape[1])
+    model = load_mano(tmp_path / "MANO_RIGHT.npz", "right")
+    assert_same_hand(rig, model, pose, shape)
