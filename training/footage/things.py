@@ -48,13 +48,14 @@ def body(thing: Thing, hands: Sequence[HandPose]) -> list[Body]:
 
 
 def lathe(profile: Array, around: int = _AROUND) -> Mesh:
-    """A closed body of revolution about y: profile (P, 2) radius and height, from bottom to top, ends at radius 0."""
+    """A closed body of revolution about y: profile (P, 2) radius and height, from bottom to top; the ends are drawn in to the axis."""
     count = len(profile)
     angle = np.arange(around) / around * 2 * np.pi
     points = np.empty((count, around, 3))
     points[..., 0] = profile[:, :1] * np.cos(angle)
     points[..., 1] = profile[:, 1:]
     points[..., 2] = profile[:, :1] * np.sin(angle)
+    points[[0, -1], :, ::2] = 0.0
     return grid_mesh(points)
 
 
