@@ -21,6 +21,8 @@ from tools.console import OUT
 
 SCREEN = (1600, 900)
 PATIENCE_SECONDS = 180.0
+TICKS_TO_NOTICE = 4
+TICKS_TO_DRAW = 40
 STARTUP = Path(__file__).parent / "inside_window.py"
 
 
@@ -62,7 +64,9 @@ class Window:
         time.sleep(0.1)
         # Blender wakes up a button only when the pointer moves over it.
         self._xdotool("mousemove_relative", "1", "0")
-        time.sleep(0.5)
+        # However busy the machine: Blender has handled the move and told of it.
+        seen = self.state()["ticks"] + TICKS_TO_NOTICE
+        self.wait("an answer to the pointer", lambda state: state["ticks"] >= seen)
 
     def press(self) -> None:
         """Press and release the left button as slowly as a hand does."""
@@ -71,8 +75,9 @@ class Window:
         self._xdotool("mouseup", "1")
 
     def screenshot(self, name: str) -> Path:
-        """The display as a picture in out/gui/, once it has stopped changing."""
-        time.sleep(3.0)
+        """The display as a picture in out/gui/, once Blender has had time to draw what it did last."""
+        drawn = self.state()["ticks"] + TICKS_TO_DRAW
+        self.wait("a redraw", lambda state: state["ticks"] >= drawn)
         path = OUT / "gui" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["import", "-window", "root", path], env=self._variables(), check=True)

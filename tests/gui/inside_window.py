@@ -16,7 +16,7 @@ import bpy
 PACKAGE, STATE = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :][:2])
 MODULE = "bl_ext.user_default.handmocap"
 SECONDS = 0.15
-told: dict[str, Any] = {"step": "starting", "problems": []}
+told: dict[str, Any] = {"step": "starting", "problems": [], "ticks": 0}
 
 
 def view() -> tuple[bpy.types.Window, bpy.types.Area, bpy.types.Region]:
@@ -58,6 +58,7 @@ def frame_hands() -> None:
     with bpy.context.temp_override(window=window, area=area, region=region):
         bpy.ops.view3d.view_axis(type="TOP")
         bpy.ops.view3d.view_selected()
+    area.tag_redraw()
     told["framed"] = True
 
 
@@ -77,6 +78,7 @@ def look() -> None:
 
 
 def tick() -> float:
+    told["ticks"] += 1
     try:
         if told["step"] == "starting":
             install()
