@@ -48,7 +48,7 @@ def body(thing: Thing, hands: Sequence[HandPose]) -> list[Body]:
 
 
 def lathe(profile: Array, around: int = _AROUND) -> Mesh:
-    """A closed body of revolution about y: profile (P, 2) radius and height, from bottom to top; the ends are drawn in to the axis."""
+    """A closed body of revolution about y: profile (P, 2) radius and height, bottom to top; its ends meet the axis."""
     count = len(profile)
     angle = np.arange(around) / around * 2 * np.pi
     points = np.empty((count, around, 3))
