@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadInputError
-from .hand.names import JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
+from .hand.names import CONTACT_PARTS, JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from .rotations import IDENTITY
 
 Array = NDArray[np.float64]
 
-SCHEMA: Final = "handmocap.take/1"
+SCHEMA: Final = "handmocap.take/2"
+"""Version 2 added what is seen of both hands at once (`PairTrack`); a take of version 1 loads without it."""
 _SCHEMA_NAME, _SCHEMA_VERSION = SCHEMA.split("/")
 
 
@@ -39,9 +40,7 @@ class State(IntEnum):
     CORRECTED = 3
 
 
-CONTACT_DTYPE: Final = np.dtype(
-    [("frame", "<i4"), ("left_part", "u1"), ("right_part", "u1"), ("probability", "<f4")]
-)
+CONTACT_DTYPE: Final = np.dtype([("frame", "<i4"), ("left_part", "u1"), ("right_part", "u1"), ("probability", "<f4")])
 """`frame` is an index into the take; parts index names.CONTACT_PARTS."""
 
 CORRECTION_DTYPE: Final = np.dtype(
@@ -124,6 +123,27 @@ class HandTrack:
 
 
 @dataclass(frozen=True)
+class PairTrack:
+    """What was seen of both hands at once; T frames. Frames that are not valid hold NaN and 0."""
+
+    vector: Array
+    """(T, 3) left wrist joint minus right wrist joint, camera axes, in palm lengths (`Take.size`)"""
+    sigma: Array
+    """(T, 3) expected error of each component, the same unit"""
+    contact: Array
+    """(T, 6, 6) probability that a part of the left hand (first axis) touches one of the right;
+    parts index names.CONTACT_PARTS"""
+    valid: NDArray[np.bool_]
+    """(T,) whether the frame was looked at"""
+
+    @classmethod
+    def absent(cls, frames: int) -> PairTrack:
+        """A track in which the hands were never looked at together."""
+        parts = len(CONTACT_PARTS)
+        return cls(_nan(frames, 3), _nan(frames, 3), np.zeros((frames, parts, parts)), np.zeros(frames, bool))
+
+
+@dataclass(frozen=True)
 class Take:
     """The result of one capture."""
 
@@ -146,6 +166,8 @@ class Take:
     """palm length, wrist joint to middle knuckle at rest, metres"""
     contacts: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, CONTACT_DTYPE))
     corrections: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, CORRECTION_DTYPE))
+    pair: PairTrack | None = None
+    """None where nothing looked at both hands at once"""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -166,9 +188,8 @@ class Take:
 
 
 _TRACK_KEYS: Final = tuple(f.name for f in fields(HandTrack))
-_FLOAT32: Final = frozenset(
-    {"confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility", "points"}
-)
+_PAIR_KEYS: Final = tuple(f.name for f in fields(PairTrack))
+_FLOAT32: Final = frozenset({"confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility", "points"})
 
 
 def save_take(take: Take, path: str | Path) -> None:
@@ -191,6 +212,10 @@ def save_take(take: Take, path: str | Path) -> None:
         for key in _TRACK_KEYS:
             value = getattr(track, key)
             arrays[f"{side}_{key}"] = value.astype(np.float32) if key in _FLOAT32 else value
+    if take.pair is not None:
+        for key in _PAIR_KEYS:
+            value = getattr(take.pair, key)
+            arrays[f"pair_{key}"] = value if key == "valid" else value.astype(np.float32)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
@@ -217,9 +242,7 @@ def load_take(path: str | Path) -> Take:
     except FileNotFoundError as error:
         raise BadInputError(f"There is no take at {source}; check the path.") from error
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise BadInputError(
-            f"{source} is not a HandMocap take or is damaged ({error}); capture it again."
-        ) from error
+        raise BadInputError(f"{source} is not a HandMocap take or is damaged ({error}); capture it again.") from error
     return _take_from(data, source)
 
 
@@ -246,6 +269,7 @@ def _take_from(data: dict[str, Any], source: Path) -> Take:
             size=float(data["size"]),
             contacts=data["contacts"] if "contacts" in data else np.zeros(0, CONTACT_DTYPE),
             corrections=data["corrections"] if "corrections" in data else np.zeros(0, CORRECTION_DTYPE),
+            pair=_pair_from(data, frames),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise BadInputError(f"{source} lacks part of a take ({error}); capture it again.") from error
@@ -257,16 +281,27 @@ def _track_from(data: dict[str, Any], side: Side, frames: int) -> HandTrack:
     track = HandTrack.absent(frames)
     values: dict[str, Any] = {}
     for key in _TRACK_KEYS:
-        default = getattr(track, key)
-        value = data.get(f"{side}_{key}")
-        if value is None:
-            if key in ("rotation", "translation", "state"):
-                raise KeyError(f"{side}_{key}")
-            continue
-        if value.shape != default.shape:
-            raise ValueError(f"{side}_{key} has shape {value.shape}, not {default.shape}")
-        values[key] = value.astype(default.dtype)
+        if f"{side}_{key}" in data:
+            values[key] = _like(getattr(track, key), data, f"{side}_{key}")
+        elif key in ("rotation", "translation", "state"):
+            raise KeyError(f"{side}_{key}")
     return replace(track, **values)
+
+
+def _pair_from(data: dict[str, Any], frames: int) -> PairTrack | None:
+    """All of the pair's keys, or none of them."""
+    if not any(f"pair_{key}" in data for key in _PAIR_KEYS):
+        return None
+    track = PairTrack.absent(frames)
+    return PairTrack(**{key: _like(getattr(track, key), data, f"pair_{key}") for key in _PAIR_KEYS})
+
+
+def _like(default: NDArray[Any], data: dict[str, Any], key: str) -> NDArray[Any]:
+    """The array of a file, of the shape and type it must have."""
+    value = data[key]
+    if value.shape != default.shape:
+        raise ValueError(f"{key} has shape {value.shape}, not {default.shape}")
+    return np.asarray(value.astype(default.dtype))
 
 
 def _check(take: Take, source: Path) -> None:
@@ -276,8 +311,13 @@ def _check(take: Take, source: Path) -> None:
         present = track.present
         for key in ("rotation", "translation"):
             if not np.isfinite(getattr(track, key)[present]).all():
-                raise BadInputError(
-                    f"{source} holds numbers that are not finite in {side}_{key}; capture it again."
-                )
+                raise BadInputError(f"{source} holds numbers that are not finite in {side}_{key}; capture it again.")
+    pair = take.pair
+    if pair is not None and not (
+        np.isfinite(pair.vector[pair.valid]).all()
+        and (np.isfinite(pair.sigma[pair.valid]) & (pair.sigma[pair.valid] > 0)).all()
+        and ((pair.contact >= 0) & (pair.contact <= 1)).all()
+    ):
+        raise BadInputError(f"{source} holds numbers about both hands that cannot be; capture it again.")
     if not (np.isfinite(take.K).all() and np.isfinite(take.betas).all() and take.size > 0):
         raise BadInputError(f"{source} holds a camera or a hand size that is not finite; capture it again.")

@@ -76,6 +76,50 @@ def test_a_take_without_the_optional_keys_still_loads(tmp_path: Path) -> None:
     assert len(old.contacts) == 0 and np.isnan(old.left.points).all() and (old.dist == 0).all()
 
 
+def with_pair(take: takes.Take) -> takes.Take:
+    rng = np.random.default_rng(4)
+    valid = np.array([False, True, True, False, True])
+    seen = takes.PairTrack(
+        vector=np.where(valid[:, None], rng.normal(size=(FRAMES, 3)), np.nan),
+        sigma=np.where(valid[:, None], rng.uniform(0.1, 1.0, (FRAMES, 3)), np.nan),
+        contact=rng.random((FRAMES, 6, 6)) * valid[:, None, None],
+        valid=valid,
+    )
+    return replace(take, pair=seen)
+
+
+def test_what_was_seen_of_both_hands_at_once_is_kept(tmp_path: Path) -> None:
+    take = with_pair(make_take())
+    takes.save_take(take, tmp_path / "pair.npz")
+    again = takes.load_take(tmp_path / "pair.npz").pair
+    assert take.pair is not None and again is not None
+    for key in takes._PAIR_KEYS:
+        np.testing.assert_allclose(getattr(again, key), getattr(take.pair, key), rtol=1e-6)
+    assert again.valid.dtype == bool
+
+
+def test_a_take_of_the_first_version_has_no_pair(tmp_path: Path) -> None:
+    takes.save_take(make_take(), tmp_path / "a.npz")
+    change(tmp_path / "a.npz", schema="handmocap.take/1")
+    assert takes.load_take(tmp_path / "a.npz").pair is None
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pair_vector": np.zeros((FRAMES, 2))}, "pair_vector"),
+        ({"pair_valid": np.ones(FRAMES, bool)}, "both hands"),
+        ({"pair_sigma": np.zeros((FRAMES, 3))}, "both hands"),
+        ({"pair_contact": np.full((FRAMES, 6, 6), 1.5)}, "both hands"),
+    ],
+)
+def test_a_bad_pair_is_refused(tmp_path: Path, values: dict[str, object], words: str) -> None:
+    takes.save_take(with_pair(make_take()), tmp_path / "bad.npz")
+    change(tmp_path / "bad.npz", **values)
+    with pytest.raises(BadInputError, match=words):
+        takes.load_take(tmp_path / "bad.npz")
+
+
 def change(path: Path, **values: object) -> None:
     with np.load(path) as file:
         data = {k: file[k] for k in file.files}
