@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frozen sets: sums for every clip, the same pictures from the same seed, and motion as promised."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.measures import steadiness
+from benchmarks.sets import frozen
+from blender_handmocap.engine.errors import BadInputError
+
+pytest.importorskip("numba")
+
+from benchmarks.sets import frozen_draw, frozen_motion
+from training.footage import split
+
+
+def test_every_clip_has_a_sum():
+    told = frozen.sums()
+    assert set(told) <= set(frozen.ABOUT) == set(frozen_draw.RECIPES)
+    for name, rows in told.items():
+        for row in frozen.ROWS:
+            assert len(rows[row]) == frozen_draw.RECIPES[name].clips
+        everything = [one for row in rows.values() for one in row]
+        assert len(set(everything)) == len(everything) and all(len(one) == 64 for one in everything)
+
+
+def test_seeds_are_apart():
+    rows = (*frozen.ROWS, frozen.CYCLES_ROW)
+    seeds = {frozen_draw.seed_of(name, row, k) for name in frozen.ABOUT for row in rows for k in range(5)}
+    assert len(seeds) == len(frozen.ABOUT) * 3 * 5
+
+
+def test_seen_contact_families_are_not_the_test_ones():
+    assert not set(frozen_motion.SEEN_CONTACT) & split.load().names["family"]
+
+
+def test_a_set_without_sums(monkeypatch, tmp_path):
+    monkeypatch.setattr(frozen, "SUMS", tmp_path / "none.json")
+    with pytest.raises(BadInputError):
+        frozen.load("one_hand")
+
+
+@pytest.mark.slow
+def test_the_same_seed_draws_the_same_clip(monkeypatch, tmp_path):
+    recipe = frozen_draw.RECIPES["one_hand"]
+    monkeypatch.setitem(frozen_draw.RECIPES, "one_hand", replace(recipe, frames=2))
+    for place in ("a", "b"):
+        frozen_draw.draw_clip("one_hand", frozen.ROWS[1], 0, tmp_path / place)
+    assert frozen.sum_of(tmp_path / "a") == frozen.sum_of(tmp_path / "b")
+    clip = frozen._clip(tmp_path / "a", "row")
+    assert len(clip.frames) == 2 and len(clip.frames[0].hands) == 1
+    hand = clip.frames[0].hands[0]
+    assert hand.rotation is not None and hand.points3d[:, 2].min() > 100
+    assert [index for index, _ in clip.pictures()] == [0, 1]
+
+
+def test_waves_swing_at_their_frequency_and_stand_still_before():
+    recipe = frozen_draw.RECIPES["fast"]
+    for number, frequency in enumerate(frozen_motion.WAVES_HZ):
+        clip = frozen_motion.made(recipe, (1, 2, 3, number), test=False, number=number)
+        points = np.stack([frozen_motion.points_of(scene)[0] for scene in clip.scenes]) * 1000
+        time = np.arange(len(points)) / frozen_motion.RATE
+        flat = points.reshape(len(points), -1)
+        assert steadiness.amplitude_kept(flat, flat, time, frequency) == pytest.approx(1.0)
+        assert steadiness.still_frames(points)[3:5].all()
+        assert np.ptp(points[:6], axis=0).max() < 1e-6
