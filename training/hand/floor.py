@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 _ROUNDS: Final = 25
-_SHAPE_ROUNDS: Final = 6
+_SHAPE_ROUNDS: Final = 5
 _POINT_SIGMA: Final = 0.005
 _REST_SIGMA: Final = np.radians(90.0)
 _LIMIT_SIGMA: Final = np.radians(1.0)
@@ -56,6 +56,14 @@ class Floor:
 
 def fit(points: Array, model: HandModel, hinges: Hinges, betas: Array | None = None) -> tuple[Array, Array, Array]:
     """Hands (N, 21, 3) in metres, right -> what the model reaches (N, 21, 3), quaternions (N, 16, 4), scale (N,)."""
+    reached, (root, _, scale, angles) = _fit(points, model, hinges, betas)
+    return reached, rotations_from_angles(angles, hinges, rotations.quaternion_from_matrix(root)), scale
+
+
+def _fit(
+    points: Array, model: HandModel, hinges: Hinges, betas: Array | None
+) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    """What is reached, and root (N, 3, 3), place (N, 3), scale (N,), angles (N, 16, 3)."""
     rest = model.rest(betas)
     palm = list(PALM_KEYPOINTS)
     angles = np.zeros((len(points), 16, 3))
@@ -88,9 +96,8 @@ def fit(points: Array, model: HandModel, hinges: Hinges, betas: Array | None = N
         cost, normal, gradient = (_where(better, n, o) for n, o in zip(trial, (cost, normal, gradient), strict=True))
     root, place, scale, angles = state
     angles = np.clip(angles, hinges.limits[..., 0], hinges.limits[..., 1]) * hinges.free
-    posed = _pose(model, hinges, rest, (root, place, scale, angles))
-    quaternions = rotations_from_angles(angles, hinges, rotations.quaternion_from_matrix(root))
-    return _reached(posed, place, scale), quaternions, scale
+    state = (root, place, scale, angles)
+    return _reached(_pose(model, hinges, rest, state), place, scale), state
 
 
 def _where(better: NDArray[np.bool_], new: Array, old: Array) -> Array:
@@ -107,14 +114,9 @@ def _reached(posed: PosedHand, place: Array, scale: Array) -> Array:
     return posed.keypoints * scale[:, None, None] + place[:, None]
 
 
-def _build(
-    points: Array, model: HandModel, hinges: Hinges, rest: RestHand, state: tuple[Array, ...]
-) -> tuple[Array, Array, Array]:
-    """Cost (N,), normal matrix (N, P, P) and gradient (N, P): root 3, place 3, log scale, free angles."""
-    _, place, scale, angles = state
-    posed = _pose(model, hinges, rest, state)
-    jacobian = keypoint_jacobian(model, rest, posed)
-    count = len(points)
+def _columns(jacobian: PointJacobian, posed: PosedHand, hinges: Hinges, scale: Array, angles: Array) -> Array:
+    """(N, 63, P) by root 3, place 3, log scale, free angles, in spreads of a point."""
+    count = len(scale)
     columns = np.concatenate(
         [
             jacobian.root * scale[:, None, None, None],
@@ -123,9 +125,18 @@ def _build(
             _by_angles(jacobian, hinges, angles) * scale[:, None, None, None],
         ],
         axis=-1,
-    ).reshape(count, 63, -1)
-    residual = (_reached(posed, place, scale) - points).reshape(count, 63) / _POINT_SIGMA
-    columns = columns / _POINT_SIGMA
+    )
+    return columns.reshape(count, 63, -1) / _POINT_SIGMA
+
+
+def _build(
+    points: Array, model: HandModel, hinges: Hinges, rest: RestHand, state: tuple[Array, ...]
+) -> tuple[Array, Array, Array]:
+    """Cost (N,), normal matrix (N, P, P) and gradient (N, P)."""
+    _, place, scale, angles = state
+    posed = _pose(model, hinges, rest, state)
+    columns = _columns(keypoint_jacobian(model, rest, posed), posed, hinges, scale, angles)
+    residual = (_reached(posed, place, scale) - points).reshape(len(points), 63) / _POINT_SIGMA
     packed = pack(angles, hinges)
     low, high = (pack(hinges.limits[..., end], hinges) for end in (0, 1))
     beyond = (np.maximum(packed - high, 0.0) + np.minimum(packed - low, 0.0)) / _LIMIT_SIGMA
@@ -152,21 +163,23 @@ def _by_angles(jacobian: PointJacobian, hinges: Hinges, angles: Array) -> Array:
 
 
 def _fit_betas(points: Array, model: HandModel, hinges: Hinges) -> tuple[Array, Array]:
-    """One shape for all hands (N, 21, 3): betas (10,) with a prior of one spread, and what is reached."""
+    """One shape for all hands (N, 21, 3): betas (10,), a prior of one spread counted once, and what is reached."""
     betas = np.zeros(10)
     for _ in range(_SHAPE_ROUNDS):
-        _, quaternions, scale = fit(points, model, hinges, betas)
+        reached, state = _fit(points, model, hinges, betas)
         rest = model.rest(betas)
-        posed = model.pose(quaternions, np.zeros((len(points), 3)), rest)
-        by_betas = keypoint_jacobian(model, rest, posed).betas * scale[:, None, None, None]
-        reached = posed.keypoints * scale[:, None, None]
-        # The place is free for each hand: compare about the mean of the points.
-        by_betas = by_betas - by_betas.mean(1, keepdims=True)
-        off = points - points.mean(1, keepdims=True) - reached + reached.mean(1, keepdims=True)
-        flat, residual = by_betas.reshape(-1, 10) / _POINT_SIGMA, off.reshape(-1) / _POINT_SIGMA
-        per_hand = 1.0 / len(points)
-        normal = flat.T @ flat * per_hand + np.eye(10)
-        betas = betas + np.linalg.solve(normal, flat.T @ residual * per_hand - betas)
+        posed = _pose(model, hinges, rest, state)
+        jacobian = keypoint_jacobian(model, rest, posed)
+        _, _, scale, angles = state
+        own = _columns(jacobian, posed, hinges, scale, angles)
+        shape = (jacobian.betas * scale[:, None, None, None]).reshape(len(points), 63, -1) / _POINT_SIGMA
+        residual = (reached - points).reshape(len(points), 63, 1) / _POINT_SIGMA
+        # What a hand's own pose can take up is taken out (Schur complement): the shape explains the rest.
+        pose_normal = np.swapaxes(own, 1, 2) @ own + 1e-2 * np.eye(own.shape[2])
+        rest_of_shape = shape - own @ np.linalg.solve(pose_normal, np.swapaxes(own, 1, 2) @ shape)
+        normal = (np.swapaxes(rest_of_shape, 1, 2) @ shape).sum(0) + np.eye(10)
+        gradient = (np.swapaxes(rest_of_shape, 1, 2) @ residual).sum(0)[:, 0] + betas
+        betas = betas - np.linalg.solve(normal, gradient)
     return betas, fit(points, model, hinges, betas)[0]
 
 
