@@ -45,6 +45,8 @@ class JobState:
     cancelled: bool = False
     take: Path | None = None
     summary: str = ""
+    notes: tuple[str, ...] = ()
+    """sentences about damage, doubts and guesses, to show beside the summary"""
     error: str = ""
     """one sentence when it failed, with what to do next"""
     live_frame: Message | None = None
@@ -193,6 +195,7 @@ class EngineJob:
         elif kind == "done":
             state.take = Path(str(message["take"])) if message.get("take") else None
             state.summary = str(message.get("summary", ""))
+            state.notes = tuple(str(note) for note in message.get("notes", ()))
             state.cancelled = bool(message.get("cancelled", False)) or state.cancelling
             self._finish()
         elif kind == "error":

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadInputError
+from .errors import MovingCameraError
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -67,7 +67,7 @@ class CameraMotion:
         self.looks += 1
         self.moved += movement
         if self.looks >= _LEAST_LOOKS and float(np.abs(self.moved).max()) > _FAR:
-            raise BadInputError(
+            raise MovingCameraError(
                 "The camera moves in this footage, so the hands' places cannot be found; "
                 "use footage from a fixed camera, or give the camera's path."
             )

@@ -25,6 +25,7 @@ from .version import VERSION
 
 if TYPE_CHECKING:
     from .live import LiveFrame
+    from .take import Take
 
 log = logging.getLogger("handmocap")
 
@@ -63,7 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
     capture = commands.add_parser("capture", help="capture a movie, pictures or a still into a take")
     capture.add_argument("source", help="movie, folder of pictures, pattern such as shot_%%04d.png, or a still")
     _add_out(capture, "the take to write; default: SOURCE.take.npz", required=False)
-    _add_capture_options(capture)
+    lens = _add_capture_options(capture)
+    lens.add_argument(
+        "--camera-path", default="", metavar="NPZ", help="where a moving camera was: K, rotation, translation a frame"
+    )
     capture.add_argument("--start", default="", help="first frame, inclusive: a number, or seconds as 1.5s")
     capture.add_argument("--end", default="", help="last frame, inclusive")
     capture.add_argument("--mode", choices=get_args(Mode), default="best")
@@ -87,7 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     live.set_defaults(run=_live, mode="live")
 
-    info = commands.add_parser("info", help="devices, models and versions")
+    info = commands.add_parser("info", help="devices, models and versions; or what a take holds")
+    info.add_argument("take", type=Path, nargs="?", help="a take to tell about")
     info.add_argument(
         "--report", action="store_true", help="everything a bug report needs, paths masked, with a self-test"
     )
@@ -131,7 +136,8 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--progress", choices=get_args(Style), default="auto")
 
 
-def _add_capture_options(parser: argparse.ArgumentParser) -> None:
+def _add_capture_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Everything that seeing needs to know; returned is the group of options that name the lens."""
     parser.add_argument("--hands", choices=get_args(Hands), default="auto")
     parser.add_argument("--mirrored", action="store_true", help="the picture is a mirror image")
     parser.add_argument("--region", metavar="X0,Y0,X1,Y1", help="shares of the picture; only hands inside count")
@@ -146,6 +152,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--smoothing", type=float, default=1.0, help="strength of the polish; 0: none")
     parser.add_argument("--device", choices=get_args(Device), default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    return lens
 
 
 def settings_from(options: argparse.Namespace) -> Settings:
@@ -201,6 +208,8 @@ def _capture(options: argparse.Namespace) -> int:
     out = options.out or default_out(options.source)
     # The take of a stopped capture is what a resumed one replaces.
     _refuse_overwriting(out, options.force or (options.resume and pipeline.partial_folder(out).is_dir()))
+    if options.overlay:
+        _refuse_overwriting(options.overlay, options.force or options.resume)
     reporter = Reporter(options.progress)
     with _Interrupt() as cancelled:
         try:
@@ -212,14 +221,25 @@ def _capture(options: argparse.Namespace) -> int:
                 on_progress=reporter,
                 cancelled=cancelled,
             )
+            reporter.close()
+            _tell(take, out)
             if options.overlay:
                 pipeline.write_overlay_of(
                     take, options.source, options.overlay, on_progress=reporter, cancelled=cancelled
                 )
         finally:
             reporter.close()
-    sys.stdout.write(f"{pipeline.summary(take)}\n{out}\n")
     return EXIT_CANCELLED if take.meta.get("cancelled") else 0
+
+
+def _tell(take: Take, out: Path) -> None:
+    """What came of it on standard output, what to know about it on standard error."""
+    from .notes import notes, summary
+
+    sys.stdout.write(f"{summary(take)}\n{out}\n")
+    sys.stdout.flush()
+    for sentence in notes(take):
+        sys.stderr.write(f"{sentence}\n")
 
 
 def _live(options: argparse.Namespace) -> int:
@@ -236,7 +256,8 @@ def _live(options: argparse.Namespace) -> int:
             on_frame=_write_frame if options.json else None,
             cancelled=cancelled,
         )
-    sys.stderr.write(f"{report.sentence()}\n")
+    for sentence in (report.sentence(), *report.notes):
+        sys.stderr.write(f"{sentence}\n")
     return 0
 
 
@@ -247,9 +268,19 @@ def _write_frame(frame: LiveFrame) -> None:
 def _info(options: argparse.Namespace) -> int:
     from .info import collect, describe
 
+    if options.take:
+        return _describe_take(options.take)
     facts = collect(self_test=options.report)
     sys.stdout.write((json.dumps(facts, indent=2) if options.json else describe(facts)) + "\n")
     return 0 if facts["ready"] else 2
+
+
+def _describe_take(path: Path) -> int:
+    from .notes import describe
+    from .take import load_take
+
+    sys.stdout.write(f"{describe(load_take(path))}\n")
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -294,7 +325,7 @@ def _resolve(options: argparse.Namespace) -> int:
         finally:
             reporter.close()
     save_take(solved, options.out)
-    sys.stdout.write(f"{pipeline.summary(solved)}\n{options.out}\n")
+    _tell(solved, options.out)
     return 0
 
 

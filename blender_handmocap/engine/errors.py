@@ -22,6 +22,10 @@ class BadInputError(HandMocapError):
     """What the user gave (a file, a value, a camera) cannot be used."""
 
 
+class MovingCameraError(BadInputError):
+    """The camera moves, and nobody said how."""
+
+
 class ModelFileError(HandMocapError):
     """A model file is missing, damaged or not what it claims to be."""
 

@@ -18,6 +18,7 @@ from .fit.live import LiveFitter, LivePose
 from .footage import Footage, open_footage
 from .footage_stream import Frame, read_latest
 from .hand.names import SIDES, Side
+from .notes import LENS_GUESSED
 from .overlay import draw_points
 from .polish.live import LivePolish
 from .progress import Cancelled
@@ -81,16 +82,16 @@ class LiveReport:
     dropped: int
     seconds: float
     median_latency: float
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    """sentences about damage and guesses"""
 
     def sentence(self) -> str:
         """One sentence for people."""
         rate = self.frames / self.seconds if self.seconds > 0 else 0.0
-        text = (
+        return (
             f"{self.frames} frames in {self.seconds:.1f} s ({rate:.1f}/s), {self.dropped} dropped, "
             f"{self.median_latency * 1e3:.0f} ms from picture to pose."
         )
-        return " ".join([text, *self.warnings])
 
 
 @dataclass
@@ -111,6 +112,7 @@ class _Recording:
                 "height": camera.height,
                 "rate": [footage.rate.numerator, footage.rate.denominator],
                 "mirrored": footage.mirrored,
+                "camera": camera.source,
                 "definition": "mediapipe",
                 "engine": VERSION,
                 "live": True,
@@ -217,7 +219,7 @@ def live(
         dropped=dropped,
         seconds=time.monotonic() - began,
         median_latency=float(np.median(latencies)) if latencies else 0.0,
-        warnings=tuple(footage.warnings),
+        notes=(*footage.warnings, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
     )
     if out is not None and count:
         save_take(recording.take(footage, camera, settings, size=capture.size), out)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Camera, choose_camera
-from .errors import BadInputError, NothingFoundError
+from .errors import BadInputError, MovingCameraError, NothingFoundError
 from .fit.clip import solve
 from .footage import Footage, open_footage
 from .hand.free import free_hand
@@ -29,7 +29,7 @@ from .progress import Cancelled, OnProgress, Progress
 from .see.clip import Seer, take_from
 from .see.records import Records, joined
 from .settings import Settings
-from .take import State, Take, save_take
+from .take import Take, save_take
 from .version import VERSION
 
 OnPreview = Callable[[NDArray[np.uint8], int], None]
@@ -70,19 +70,6 @@ def settings_of(take: Take) -> Settings:
     return Settings(**given)
 
 
-def summary(take: Take) -> str:
-    """One sentence about what a take holds."""
-    parts = []
-    for side in SIDES:
-        seen = int((take.track(side).state == State.SEEN).sum())
-        filled = int((take.track(side).state == State.FILLED).sum())
-        if seen:
-            parts.append(f"{side} hand in {seen}" + (f" (+{filled} filled)" if filled else ""))
-    hands = " and ".join(parts) if parts else "no hand"
-    stopped = ", stopped early" if take.meta.get("cancelled") else ""
-    return f"{len(take)} frames, {hands}{stopped}."
-
-
 def capture(
     source: str,
     settings: Settings,
@@ -104,7 +91,12 @@ def capture(
     camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
     seer = Seer(camera, settings)
     work = PartialWork(partial_folder(out), _request(source, settings), resume=resume)
-    stopped = _see(footage, seer, work, settings, on_progress, on_preview, cancelled)
+    try:
+        stopped = _see(footage, seer, work, settings, on_progress, on_preview, cancelled)
+    except MovingCameraError:
+        # Nobody can go on with this: another setting is needed.
+        work.discard()
+        raise
     seen = take_from(joined(work.chunks), footage, camera, settings, runtime=seer.runtime)
     if not (seen.left.present.any() or seen.right.present.any()):
         if not stopped:

@@ -217,7 +217,14 @@ class _Server:
             on_preview=on_preview if preview is not None else None,
             cancelled=self._stop_job.is_set,
         )
-        self.send(type="done", id=identity, take=str(out) if out else None, summary=report.sentence(), cancelled=False)
+        self.send(
+            type="done",
+            id=identity,
+            take=str(out) if out else None,
+            summary=report.sentence(),
+            notes=list(report.notes),
+            cancelled=False,
+        )
 
     def _resolve(self, message: Message) -> None:
         from . import pipeline
@@ -252,10 +259,10 @@ class _Server:
         self.send(type="info", id=message.get("id"), facts=collect(self_test=bool(message.get("self_test", False))))
 
     def _done(self, identity: object, take: Any, out: Path) -> None:
-        from .pipeline import summary
+        from .notes import notes, summary
 
         stopped = bool(take.meta.get("cancelled", False))
-        self.send(type="done", id=identity, take=str(out), summary=summary(take), cancelled=stopped)
+        self.send(type="done", id=identity, take=str(out), summary=summary(take), notes=notes(take), cancelled=stopped)
 
 
 def _text(message: Message, key: str) -> str:

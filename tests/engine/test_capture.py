@@ -15,6 +15,7 @@ from blender_handmocap.engine import cli, live, pipeline, rotations
 from blender_handmocap.engine.errors import BadInputError, NothingFoundError
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES
+from blender_handmocap.engine.notes import LENS_GUESSED
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import State, Take, load_take
 
@@ -171,6 +172,9 @@ def test_the_command_line_writes_take_and_overlay(
     assert stages == {"seeing", "solving", "writing"}
     assert cli.main(["polish", str(out), "--smoothing", "0", "--out", str(tmp_path / "p.npz")]) == 0
     assert cli.main(["resolve", str(out), "--out", str(tmp_path / "r.npz"), "--progress", "none"]) == 0
+    assert cli.main(["info", str(out)]) == 0
+    told = capsys.readouterr()
+    assert LENS_GUESSED in said.err and LENS_GUESSED in told.out and str(clip) in told.out
     for name in ("t.bvh", "t.csv", "t.json"):
         assert cli.main(["export", str(out), "--out", str(tmp_path / name)]) == 0
     polished = load_take(tmp_path / "p.npz")
@@ -212,5 +216,6 @@ def test_the_worker_captures_previews_and_cancels(clip: Path, tmp_path: Path) ->
     process.stdin.close()
     process.stdout.close()
     process.wait(30)
-    assert message["type"] == "done" and message["cancelled"] and kinds >= {"hello", "progress", "preview"}
+    assert message["type"] == "done" and message["cancelled"] and isinstance(message["notes"], list)
+    assert kinds >= {"hello", "progress", "preview"}
     assert 10 <= len(load_take(out)) < FRAMES and preview.stat().st_size > 1000

@@ -73,6 +73,49 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "t.npz").read_text() == "mine"
 
 
+def write_pan(path: Path) -> None:
+    """The camera pans along a wall with plenty to see."""
+    random = np.random.default_rng(3)
+    wall = np.full((240, 900, 3), 120, np.uint8)
+    for _ in range(220):
+        x, y, w, h = (int(v) for v in random.integers((0, 0, 8, 8), (900, 240, 60, 60)))
+        cv2.rectangle(wall, (x, y), (x + w, y + h), random.integers(0, 256, 3).tolist(), cv2.FILLED)
+    wall = cv2.GaussianBlur(wall, (0, 0), 1.2)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30.0, (320, 240))
+    for k in range(100):
+        writer.write(wall[:, 4 * k : 4 * k + 320])
+    writer.release()
+
+
+def test_a_moving_camera_is_refused_unless_its_path_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pan(tmp_path / "pan.avi")
+    command = ["capture", str(tmp_path / "pan.avi"), "--out", str(tmp_path / "t.npz"), "--progress", "none"]
+    code, _, err = run(*command, capsys=capsys)
+    assert code == 2 and err.startswith("The camera moves") and len(err.splitlines()) == 1
+    assert not (tmp_path / "t.npz.partial").exists()
+    still = np.tile(np.eye(3), (100, 1, 1))
+    np.savez(tmp_path / "path.npz", K=np.diag([300.0, 300.0, 1.0]), rotation=still, translation=np.zeros((100, 3)))
+    code, _, err = run(*command, "--camera-path", str(tmp_path / "path.npz"), capsys=capsys)
+    assert code == 1 and "No hand was found" in err
+
+
+def test_a_camera_path_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_movie(tmp_path / "clip.avi")
+    command = ["capture", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "t.npz"), "--camera-path"]
+    code, _, err = run(*command, str(tmp_path / "clip.avi"), capsys=capsys)
+    assert code == 2 and "camera path" in err and len(err.strip().splitlines()) == 1
+
+
+def test_an_overlay_is_not_overwritten_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_movie(tmp_path / "clip.avi")
+    (tmp_path / "o.mp4").write_text("mine")
+    command = ["capture", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "t.npz")]
+    code, _, err = run(*command, "--overlay", str(tmp_path / "o.mp4"), capsys=capsys)
+    assert code == 2 and "--force" in err and (tmp_path / "o.mp4").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

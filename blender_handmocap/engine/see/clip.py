@@ -158,7 +158,7 @@ def take_from(
         "definition": MEDIAPIPE,
         "camera": camera.source,
         "settings": asdict(settings),
-        "warnings": list(footage.warnings),
+        "warnings": [*footage.warnings, *([runtime.note] if runtime is not None and runtime.note else [])],
         "dropped_hands": int((labels == NOBODY).sum()),
     }
     if moved:
