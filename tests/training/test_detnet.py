@@ -78,7 +78,7 @@ def truth_and_perfect_output() -> tuple[losses.Targets, dict[str, torch.Tensor]]
     grid = (3, 21, 3, GRID, GRID)
 
     def spread(values):
-        return values[..., None, None].expand(grid).reshape(3, 63, GRID, GRID)
+        return values[..., None, None].expand(grid).reshape(3, 21, 3, GRID * GRID)
 
     certain = torch.full((3, 21), -6.0)
     return truth, {

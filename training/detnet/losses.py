@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,13 @@ from .network import GRID, POINTS
 _PARENTS: Final = [max(parent, 0) for parent in KEYPOINT_PARENTS]
 _BONES: Final = slice(1, POINTS)
 MIDDLE_KNUCKLE: Final = 9
+
+_MARKED: Final = 0.2
+"""of a heatmap's peak: what belongs to a joint"""
+_MARKED_REACH: Final = math.sqrt(-2.0 * math.log(_MARKED))
+"""cells"""
+_WINDOW: Final = 4
+"""cells across that hold everything within reach"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,28 @@ def heatmaps(position: Tensor, *, sigma: float = 1.0) -> Tensor:
     return y[..., :, None] * x[..., None, :]
 
 
+def marked_cells(position: Tensor) -> tuple[Tensor, Tensor]:
+    """The paper's masks: maps count where the true heatmap is.
+
+    -> indices (N, 21, 16) of the cells around positions in crop shares, their weights (N, 21, 16) of sum 1
+    """
+    centre = position * GRID - 0.5
+    first = torch.ceil(centre - _MARKED_REACH).clamp(0, GRID - _WINDOW)
+    steps = torch.arange(_WINDOW, device=position.device, dtype=position.dtype)
+    x, y = first[..., :1] + steps, first[..., 1:] + steps
+    heat_x = torch.exp(-((x - centre[..., :1]) ** 2) / 2)
+    heat_y = torch.exp(-((y - centre[..., 1:]) ** 2) / 2)
+    heat = (heat_y[..., :, None] * heat_x[..., None, :]).flatten(2)
+    heat = heat * (heat > _MARKED)
+    cells = (y[..., :, None] * GRID + x[..., None, :]).flatten(2).long()
+    return cells, heat / heat.sum(-1, keepdim=True).clamp(min=1e-3)
+
+
+def _at(maps: Tensor, cells: Tensor) -> Tensor:
+    """Maps (N, 21, 3, H * W) at cells (N, 21, K): (N, 21, 3, K)."""
+    return maps.gather(-1, cells[:, :, None].expand(-1, -1, maps.shape[2], -1))
+
+
 def bone_directions(location: Tensor) -> Tensor:
     """(N, 21, 3) unit vectors from each point's parent; zero for the wrist."""
     bones = location - location[:, _PARENTS]
@@ -88,13 +118,10 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
     cross_entropy = -(share.flatten(2) * torch.log_softmax(out["logits"].flatten(2), -1)).sum(-1)
     error_2d = (out["position"] - truth.position).abs().sum(-1)
     error_3d = (out["location"] - truth.location).abs().sum(-1)
-    # The paper's masks: maps count where the true heatmap is.
-    region = heat * (heat > 0.2)
-    region_sum = region.sum((2, 3)).clamp(min=1e-3)
-    map_shape = (-1, POINTS, 3, GRID, GRID)
-    location_off = (out["location_map"].reshape(map_shape) - truth.location[..., None, None]).abs().sum(2)
+    cells, region = marked_cells(truth.position)
+    location_off = (_at(out["location_map"], cells) - truth.location[..., None]).abs().sum(2)
     directions = bone_directions(truth.location)
-    delta_off = (out["delta_map"].reshape(map_shape) - directions[..., None, None]).abs().sum(2)
+    delta_off = (_at(out["delta_map"], cells) - directions[..., None]).abs().sum(2)
     bones, true_bones = (p - p[:, _PARENTS] for p in (out["location"], truth.location))
     distance_2d = (out["position"] - truth.position).norm(dim=-1).detach()
     distance_3d = (out["location"] - truth.location).norm(dim=-1).detach()
@@ -102,8 +129,8 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
         "heat": _mean(cross_entropy, use_2d),
         "position": _mean(error_2d, use_2d),
         "location": _mean(error_3d, solid.expand_as(error_3d)),
-        "location_map": _mean((location_off * region).sum((2, 3)) / region_sum, inside * solid),
-        "delta": _mean(((delta_off * region).sum((2, 3)) / region_sum)[:, _BONES], (inside * solid)[:, _BONES]),
+        "location_map": _mean((location_off * region).sum(2), inside * solid),
+        "delta": _mean((delta_off * region).sum(2)[:, _BONES], (inside * solid)[:, _BONES]),
         "bone": _mean((bones - true_bones).abs().sum(-1)[:, _BONES], solid.expand_as(error_3d)[:, _BONES]),
         "error": _mean(_laplace(distance_2d, out["log_error_2d"]), use_2d)
         + _mean(_laplace(distance_3d, out["log_error_3d"]), solid.expand_as(error_3d)),

@@ -60,7 +60,7 @@ class Heads(nn.Module):
             getattr(self, f"std_{name}").copy_(std[:, None, None])
 
     def forward(self, features_28: Tensor, features_14: Tensor, features_7: Tensor) -> dict[str, Tensor]:
-        """Maps and readings; positions in crop shares 0..1, locations in palm units."""
+        """Maps (N, 21, 3, H * W) and readings; positions in crop shares 0..1, locations in palm units."""
         taps = {"features_28": features_28, "features_14": features_14, "features_7": features_7}
         level = {
             name: self.lateral[name]((tap - getattr(self, f"mean_{name}")) / getattr(self, f"std_{name}"))
@@ -76,15 +76,15 @@ class Heads(nn.Module):
         delta = self.delta(y)
         location = self.location(torch.cat([y, delta], 1))
         across, down = (maps.sum(2) * self.cells).sum(-1), (maps.sum(3) * self.cells).sum(-1)
-        joint = _read(self.joint(y), chance)
+        location_map = _by_point(location)
+        joint = _read(_by_point(self.joint(y)), chance)
         pooled = torch.cat([features_7.mean((2, 3)), x.mean((2, 3))], 1)
         return {
             "logits": logits,
             "position": torch.stack([across, down], -1),
-            "delta_map": delta,
-            "location_map": location,
-            "delta": _read(delta, chance),
-            "location": _read(location, chance),
+            "delta_map": _by_point(delta),
+            "location_map": location_map,
+            "location": _read(location_map, chance),
             "log_error_2d": joint[..., 0],
             "log_error_3d": joint[..., 1],
             "visible": joint[..., 2],
@@ -96,10 +96,14 @@ def _grown(x: Tensor, factor: int) -> Tensor:
     return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
+def _by_point(maps: Tensor) -> Tensor:
+    """(N, 63, H, W) -> (N, 21, 3, H * W)"""
+    return maps.reshape(-1, POINTS, 3, GRID * GRID)
+
+
 def _read(maps: Tensor, chance: Tensor) -> Tensor:
-    """Maps (N, 63, H, W) read where each joint is likely: (N, 21, 3)."""
-    values = maps.reshape(-1, POINTS, 3, GRID * GRID)
-    return (values * chance[:, :, None]).sum(-1)
+    """Maps (N, 21, 3, H * W) read where each joint is likely: (N, 21, 3)."""
+    return (maps @ chance[..., None]).squeeze(-1)
 
 
 class DetNet(nn.Module):

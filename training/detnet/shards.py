@@ -89,4 +89,4 @@ class Shards:
 
 def find(root: Path, *, complete: str = "flags") -> list[Path]:
     """Folders under `root` that hold a whole shard, in name order."""
-    return sorted(path.parent for path in root.glob(f"*/{complete}.npy"))
+    return sorted(path.parent for path in root.glob(f"*/{complete}.npy") if path.parent.suffix != ".partial")

@@ -51,6 +51,15 @@ def compute(folder: Path, network: onnxruntime.InferenceSession) -> int:
     return len(images)
 
 
+def compute_missing(root: Path, network: onnxruntime.InferenceSession) -> None:
+    """Write the taps of every whole shard under `root` that has none."""
+    for folder in find(root):
+        if not (folder / f"{list(TAPS)[-1]}.npy").exists():
+            start = time.monotonic()
+            rows = compute(folder, network)
+            log.info("%s: %d crops, %.0f/s", folder.name, rows, rows / (time.monotonic() - start))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,12 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    network = session(options.threads)
-    for folder in find(options.shards):
-        if not (folder / f"{list(TAPS)[-1]}.npy").exists():
-            start = time.monotonic()
-            rows = compute(folder, network)
-            log.info("%s: %d crops, %.0f/s", folder.name, rows, rows / (time.monotonic() - start))
+    compute_missing(options.shards, session(options.threads))
     return 0
 
 

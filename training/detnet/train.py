@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train DetNet: one command that resumes, logs its curves and keeps the best.
 
-    python -m training.detnet.train --shards DIR --run DIR [--stage heads|tail] [--steps N] [--from model.pt]
+    python -m training.detnet.train --shards DIR --run DIR [--stage heads|tail] [--samples N] [--from model.pt]
 
 `heads` trains on cached taps of the frozen trunk; `tail` also tunes a copy of the trunk's last
-stage, from features_14 on. Both start from `--from` when given. The last shard is held out.
+stage, from features_14 on. Both start from `--from` when given. The last rows of every shard are
+held out, so that shards may be added while a run goes on: it computes their taps and takes them in
+at its next report.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -29,7 +31,7 @@ from blender_handmocap.engine.rotations import aligning_rotation
 from .losses import Weights, loss
 from .network import CROP, DetNet, Heads
 from .shards import Shards, find
-from .taps import HAND_NETWORK
+from .taps import HAND_NETWORK, compute_missing, session
 from .trunk import TAPS, Trunk
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,8 @@ _HEADS_RATE: Final = {"heads": 2e-3, "tail": 1e-3}
 _TAIL_RATE: Final = 3e-4
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
-_VALIDATION: Final = 1200
+_HELD_OUT: Final = 0.04
+"""the share of each shard's rows, its last ones, that no run trains on"""
 
 
 @dataclass(frozen=True)
@@ -122,11 +125,20 @@ class Run:
             groups.append({"params": list(self.network.trunk.parameters()), "base": _TAIL_RATE})
         self.optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=config.weight_decay)
         self.seen, self.best = 0, math.inf
-        validation = min(_VALIDATION, len(shards) // 10)
-        self.training_rows = len(shards) - validation
-        self.validation = np.arange(self.training_rows, len(shards))
+        self.take(shards)
         if (folder / "checkpoint.pt").exists():
             self._resume()
+
+    def take(self, shards: Shards) -> None:
+        """Go on with these shards, of which earlier ones keep their held-out rows."""
+        held_out = np.concatenate(
+            [
+                np.arange(end - max(1, round(_HELD_OUT * (end - begin))), end)
+                for begin, end in zip(shards.starts[:-1], shards.starts[1:], strict=True)
+            ]
+        )
+        self.shards, self.validation = shards, held_out
+        self.training = np.setdiff1d(np.arange(len(shards)), held_out)
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", map_location="cpu", weights_only=True)
@@ -149,34 +161,44 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
 
-    def train(self, every: int) -> None:
-        """Until `samples` crops were seen; validates and saves after each `every` crops."""
+    def train(self, every: int, renewed: Callable[[], Shards] | None = None) -> None:
+        """Until `samples` crops were seen; validates, saves and asks for the shards there are after each `every`."""
         config, taps = self.config, needed_taps(self.config.stage)
-        began, at_start, smooth = time.monotonic(), self.seen, math.nan
+        began, at_start, smooth, terms = time.monotonic(), self.seen, math.nan, {}
         while self.seen < config.samples:
-            # The order depends on how far the run is, so that a resumed run does not repeat its first rows.
-            order = np.random.default_rng([config.seed, self.seen]).permutation(self.training_rows)
-            for begin in range(0, len(order) - config.batch + 1, config.batch):
-                self._set_rate()
-                rows = np.sort(order[begin : begin + config.batch])
-                total, terms = loss(
-                    run_heads(self.network, self.shards.features(rows, taps)), self.shards.targets(rows), config.weights
-                )
-                self.optimiser.zero_grad(set_to_none=True)
-                total.backward()
-                nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-                self.optimiser.step()
-                value = float(total.detach())
-                smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
-                self.seen += config.batch
-                if self.seen // every != (self.seen - config.batch) // every or self.seen >= config.samples:
-                    self._report(smooth, terms, (self.seen - at_start) / (time.monotonic() - began))
-                if self.seen >= config.samples:
-                    break
+            # The order depends on how far the run is alone, so that a resumed run sees what a whole one does.
+            random = np.random.default_rng([config.seed, self.seen])
+            due = min((self.seen // every + 1) * every, config.samples)
+            while self.seen < due:
+                order = random.permutation(self.training)
+                for begin in range(0, len(order) - config.batch + 1, config.batch):
+                    self._set_rate()
+                    rows = np.sort(order[begin : begin + config.batch])
+                    features, truth = self.shards.features(rows, taps), self.shards.targets(rows)
+                    total, terms = loss(run_heads(self.network, features), truth, config.weights)
+                    self.optimiser.zero_grad(set_to_none=True)
+                    total.backward()
+                    nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
+                    self.optimiser.step()
+                    value = float(total.detach())
+                    smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
+                    self.seen += config.batch
+                    if self.seen >= due:
+                        break
+            self._report(smooth, terms, (self.seen - at_start) / (time.monotonic() - began))
+            if renewed is not None:
+                self.take(renewed())
 
     def _report(self, smooth: float, terms: dict[str, float], pace: float) -> None:
         errors = validate(self.network, self.shards, self.validation, self.config.stage)
-        record = {"seen": self.seen, "loss": smooth, "pace": round(pace, 1), **errors, "terms": terms}
+        record = {
+            "seen": self.seen,
+            "rows": len(self.training),
+            "loss": smooth,
+            "pace": round(pace, 1),
+            **errors,
+            "terms": terms,
+        }
         with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         log.info(
@@ -214,10 +236,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=options.seed,
         weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
     )
-    shards = Shards.open(find(options.shards, complete=list(TAPS)[-1]), needed_taps("heads"))
-    run = Run(options.run, config, shards, options.start)
+    network = session(options.threads)
+
+    def renewed() -> Shards:
+        compute_missing(options.shards, network)
+        return Shards.open(find(options.shards, complete=list(TAPS)[-1]), list(TAPS))
+
+    run = Run(options.run, config, renewed(), options.start)
     (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
-    run.train(options.every)
+    run.train(options.every, renewed)
     return 0
 
 
