@@ -47,6 +47,8 @@ class JobState:
     summary: str = ""
     notes: tuple[str, ...] = ()
     """sentences about damage, doubts and guesses, to show beside the summary"""
+    part: Path | None = None
+    """the take of the first seconds, while the rest is still being seen"""
     error: str = ""
     """one sentence when it failed, with what to do next"""
     live_frame: Message | None = None
@@ -188,6 +190,8 @@ class EngineJob:
             state.left = message.get("left")
         elif kind == "preview":
             state.preview, state.preview_count = Path(str(message["path"])), state.preview_count + 1
+        elif kind == "part":
+            state.part = Path(str(message["take"]))
         elif kind == "frame":
             state.live_frame, state.done = message, int(message.get("frame", 0)) + 1
             latency, dropped = float(message.get("latency") or 0.0), int(message.get("dropped") or 0)

@@ -24,7 +24,7 @@ from .polish.live import LivePolish
 from .progress import Cancelled
 from .see.clip import Seer
 from .see.observation import Observation
-from .settings import Settings
+from .settings import BETA_COUNT, Settings
 from .take import HandTrack, State, Take, save_take
 from .version import VERSION
 
@@ -124,7 +124,7 @@ class _Recording:
             dist=camera.dist,
             left=self._track("left"),
             right=self._track("right"),
-            betas=np.zeros(10),
+            betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
             size=size,
         )
 
@@ -152,7 +152,7 @@ class LiveCapture:
     def __init__(self, camera: Camera, settings: Settings) -> None:
         size = None if settings.palm_mm is None else settings.palm_mm / 1000.0
         self._seer = Seer(camera, settings)
-        self._fitter = LiveFitter(camera, size=size)
+        self._fitter = LiveFitter(camera, betas=settings.betas or None, size=size)
         self._polish = {side: LivePolish(settings.smoothing) for side in SIDES}
         self.size = self._fitter.size
         # A network's first call is slow; better now than while the camera waits.

@@ -34,9 +34,15 @@ from .version import VERSION
 
 OnPreview = Callable[[NDArray[np.uint8], int], None]
 """(picture (H, W, 3) RGB with the seen points drawn, source frame number)"""
+OnPart = Callable[[Take], None]
+"""takes the solved first seconds while the rest is still being seen"""
 
 _CHUNK: Final = 16
 """pictures seen between two writes to the disk"""
+_PART_FRAMES: Final = 64
+"""pictures after which the first part of a capture is shown; two seconds of an ordinary clip"""
+_AFTER_SEEING: Final = ("smoothing", "calibrate", "threads", "betas", "palm_mm")
+"""settings that change how a result is solved and polished, not what is seen"""
 _PREVIEW_QUALITY: Final = 80
 _PREVIEW_SIDE: Final = 480
 """longer side of a preview picture, pixels"""
@@ -67,6 +73,7 @@ def settings_of(take: Take) -> Settings:
         given["region"] = tuple(given["region"])
     given["ignore"] = tuple(tuple(box) for box in given.get("ignore", ()))
     given["distortion"] = tuple(given.get("distortion", ()))
+    given["betas"] = tuple(given.get("betas", ()))
     return Settings(**given)
 
 
@@ -78,6 +85,7 @@ def capture(
     resume: bool = False,
     on_progress: OnProgress | None = None,
     on_preview: OnPreview | None = None,
+    on_part: OnPart | None = None,
     cancelled: Cancelled | None = None,
 ) -> Take:
     """Capture footage into the take at `out`.
@@ -91,8 +99,15 @@ def capture(
     camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
     seer = Seer(camera, settings)
     work = PartialWork(partial_folder(out), _request(source, settings), resume=resume)
+
+    def on_kept() -> None:
+        if on_part is not None and _part_is_due(work):
+            part = take_from(joined(work.chunks), footage, camera, settings, runtime=seer.runtime)
+            if part.left.present.any() or part.right.present.any():
+                on_part(solved(part, settings, cancelled=cancelled))
+
     try:
-        stopped = _see(footage, seer, work, settings, on_progress, on_preview, cancelled)
+        stopped = _see(footage, seer, work, settings, on_progress, on_preview, on_kept, cancelled)
     except MovingCameraError:
         # Nobody can go on with this: another setting is needed.
         work.discard()
@@ -114,6 +129,12 @@ def capture(
     return take
 
 
+def _part_is_due(work: PartialWork) -> bool:
+    """Whether the newest chunk has just made the first part whole."""
+    before = sum(len(chunk["frame"]) for chunk in work.chunks[:-1])
+    return before < _PART_FRAMES <= before + len(work.chunks[-1]["frame"])
+
+
 def partial_folder(out: Path) -> Path:
     """Where the unfinished work of a take lives."""
     return out.with_name(f"{out.name}.partial")
@@ -127,8 +148,7 @@ def _request(source: str, settings: Settings) -> dict[str, Any]:
     for file in files:
         status = file.stat()
         fingerprint.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    # How a result is solved and polished does not change what is seen.
-    seeing = {k: v for k, v in settings_as_dict(settings).items() if k not in ("smoothing", "calibrate", "threads")}
+    seeing = {k: v for k, v in settings_as_dict(settings).items() if k not in _AFTER_SEEING}
     return {
         "source": str(path.resolve()),
         "fingerprint": fingerprint.hexdigest(),
@@ -149,6 +169,7 @@ def _see(
     settings: Settings,
     on_progress: OnProgress | None,
     on_preview: OnPreview | None,
+    on_kept: Callable[[], None],
     cancelled: Cancelled | None,
 ) -> bool:
     """See what has not been seen yet, chunk by chunk; whether it was stopped before the end."""
@@ -171,6 +192,7 @@ def _see(
             on_progress(Progress("seeing", seen + len(records), footage.frame_count))
         if len(records) == _CHUNK:
             _keep(work, records, seer)
+            on_kept()
             seen, records = seen + len(records), Records()
     _keep(work, records, seer)
     return False

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from .errors import BadInputError
+
+BETA_COUNT: Final = 10
+"""shape components of a hand"""
 
 Hands = Literal["auto", "both", "left", "right"]
 Mode = Literal["best", "live", "stills"]
@@ -41,6 +44,8 @@ class Settings:
     """file with the path of a camera that moves (see `camera.load_camera_path`); empty: the camera stands still"""
     palm_mm: float | None = None
     """the performer's palm length, wrist joint to middle knuckle, millimetres"""
+    betas: tuple[float, ...] = ()
+    """the performer's measured shape, ten numbers; empty: the mean hand"""
     calibrate: bool = False
     """estimate bone proportions from the clip, kept only when held-out frames agree better"""
     smoothing: float = 1.0
@@ -59,6 +64,10 @@ class Settings:
             raise BadInputError(
                 f"A palm of {self.palm_mm:g} mm is not a human hand's; measure from the wrist crease to the "
                 "knuckle of the middle finger in millimetres (60 to 115)."
+            )
+        if self.betas and (len(self.betas) != BETA_COUNT or not all(abs(value) <= 10.0 for value in self.betas)):
+            raise BadInputError(
+                f"A hand's shape is {BETA_COUNT} numbers from -10 to 10; measure the performer again, or leave it out."
             )
         if not 0.0 <= self.smoothing <= 10.0:
             raise BadInputError(f"A smoothing of {self.smoothing:g} is out of range; give 0 to 10.")

@@ -18,12 +18,15 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from .errors import BadInputError, HandMocapError
 from .progress import Pace, Progress
 from .settings import Settings
 from .version import VERSION
+
+if TYPE_CHECKING:
+    from .take import Take
 
 log = logging.getLogger("handmocap.worker")
 
@@ -192,9 +195,22 @@ class _Server:
             resume=resume,
             on_progress=self._progress(identity),
             on_preview=on_preview if preview is not None else None,
+            on_part=self._part(identity, message.get("part")),
             cancelled=self._stop_job.is_set,
         )
         self._done(identity, take, out)
+
+    def _part(self, identity: object, path: str | None) -> Callable[[Take], None] | None:
+        """Keeps the take of a capture's first seconds at `path` and tells of it; None where nobody asked."""
+        if not path:
+            return None
+        from .take import save_take
+
+        def keep(take: Take) -> None:
+            save_take(take, Path(path))
+            self.send(type="part", id=identity, take=path, frames=len(take))
+
+        return keep
 
     def _live(self, message: Message) -> None:
         from . import pipeline
@@ -258,7 +274,7 @@ class _Server:
 
         self.send(type="info", id=message.get("id"), facts=collect(self_test=bool(message.get("self_test", False))))
 
-    def _done(self, identity: object, take: Any, out: Path) -> None:
+    def _done(self, identity: object, take: Take, out: Path) -> None:
         from .notes import notes, summary
 
         stopped = bool(take.meta.get("cancelled", False))
@@ -287,6 +303,8 @@ def settings_from_message(values: dict[str, Any]) -> Settings:
         plain["region"] = tuple(plain["region"])
     if "ignore" in plain:
         plain["ignore"] = tuple(tuple(box) for box in plain["ignore"])
+    if "betas" in plain:
+        plain["betas"] = tuple(plain["betas"])
     if "distortion" in plain:
         plain["distortion"] = tuple(plain["distortion"])
     return Settings(**plain)

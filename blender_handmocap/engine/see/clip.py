@@ -19,7 +19,7 @@ from ..hand.free import free_hand
 from ..hand.names import SIDES, Side
 from ..progress import Cancelled, OnProgress, Progress
 from ..runtime import Runtime
-from ..settings import Mode, Settings
+from ..settings import BETA_COUNT, Mode, Settings
 from ..take import HandTrack, State, Take
 from .confidence import calibrated, features
 from .crops import Array, Image
@@ -175,7 +175,7 @@ def take_from(
         dist=camera.dist,
         left=tracks["left"],
         right=tracks["right"],
-        betas=np.zeros(10),
+        betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
         size=model.palm_length if settings.palm_mm is None else settings.palm_mm / 1000.0,
     )
 
