@@ -20,7 +20,7 @@ from .errors import BadInputError, CancelledError, HandMocapError
 from .export import FORMATS
 from .hand.names import SIDES
 from .progress import Reporter, Style
-from .settings import Device, Hands, Mode, Settings, box_from_text, numbers_from_text
+from .settings import Device, Eyes, Hands, Mode, Settings, box_from_text, numbers_from_text
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> argparse._MutuallyE
     parser.add_argument("--distortion", metavar="K1,K2,P1,P2,K3", help="lens distortion as OpenCV has it")
     parser.add_argument("--palm-mm", type=float, help="palm length, wrist to middle knuckle, millimetres")
     parser.add_argument("--smoothing", type=float, default=1.0, help="strength of the polish; 0: none")
+    parser.add_argument("--eyes", choices=get_args(Eyes), default="detnet", help="MediaPipe with ours, or alone")
     parser.add_argument("--device", choices=get_args(Device), default="auto")
     parser.add_argument("--threads", type=int, default=0)
     return lens

@@ -104,7 +104,7 @@ class _Recording:
     raw: list[Mapping[Side, LivePose]] = field(default_factory=list)
     seen: list[Mapping[Side, Observation]] = field(default_factory=list)
 
-    def take(self, footage: Footage, camera: Camera, settings: Settings, *, size: float) -> Take:
+    def take(self, footage: Footage, camera: Camera, settings: Settings, *, capture: LiveCapture) -> Take:
         return Take(
             meta={
                 "source": footage.source,
@@ -113,7 +113,7 @@ class _Recording:
                 "rate": [footage.rate.numerator, footage.rate.denominator],
                 "mirrored": footage.mirrored,
                 "camera": camera.source,
-                "definition": "mediapipe",
+                "definition": capture.definition,
                 "engine": VERSION,
                 "live": True,
                 "warnings": list(footage.warnings),
@@ -125,7 +125,7 @@ class _Recording:
             left=self._track("left"),
             right=self._track("right"),
             betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
-            size=size,
+            size=capture.size,
         )
 
     def _track(self, side: Side) -> HandTrack:
@@ -152,7 +152,8 @@ class LiveCapture:
     def __init__(self, camera: Camera, settings: Settings) -> None:
         size = None if settings.palm_mm is None else settings.palm_mm / 1000.0
         self._seer = Seer(camera, settings)
-        self._fitter = LiveFitter(camera, betas=settings.betas or None, size=size)
+        self.definition = self._seer.definition
+        self._fitter = LiveFitter(camera, betas=settings.betas or None, size=size, definition=self.definition)
         self._polish = {side: LivePolish(settings.smoothing) for side in SIDES}
         self.size = self._fitter.size
         # A network's first call is slow; better now than while the camera waits.
@@ -222,7 +223,7 @@ def live(
         notes=(*footage.warnings, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
     )
     if out is not None and count:
-        save_take(recording.take(footage, camera, settings, size=capture.size), out)
+        save_take(recording.take(footage, camera, settings, capture=capture), out)
     return report
 
 

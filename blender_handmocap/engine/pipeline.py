@@ -102,7 +102,7 @@ def capture(
 
     def on_kept() -> None:
         if on_part is not None and _part_is_due(work):
-            part = take_from(joined(work.chunks), footage, camera, settings, runtime=seer.runtime)
+            part = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
             if part.left.present.any() or part.right.present.any():
                 on_part(solved(part, settings, cancelled=cancelled))
 
@@ -112,7 +112,7 @@ def capture(
         # Nobody can go on with this: another setting is needed.
         work.discard()
         raise
-    seen = take_from(joined(work.chunks), footage, camera, settings, runtime=seer.runtime)
+    seen = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
     if not (seen.left.present.any() or seen.right.present.any()):
         if not stopped:
             work.discard()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -100,13 +100,20 @@ class Network:
 
     def __init__(self, session: Any, outputs: tuple[str, ...], *, runs_on: Device) -> None:
         self._session = session
-        self._input = session.get_inputs()[0].name
+        self.inputs = tuple(item.name for item in session.get_inputs())
         self.outputs = outputs or tuple(output.name for output in session.get_outputs())
         self.runs_on = runs_on
 
-    def __call__(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Run one batch through; outputs by name."""
-        values = self._session.run(list(self.outputs), {self._input: np.ascontiguousarray(batch)})
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Text that the file carries beside its weights."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, batch: NDArray[Any] | Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run one batch (of several inputs: by name) through; outputs by name."""
+        given = batch if isinstance(batch, Mapping) else {self.inputs[0]: batch}
+        fed = {name: np.ascontiguousarray(values) for name, values in given.items()}
+        values = self._session.run(list(self.outputs), fed)
         return dict(zip(self.outputs, values, strict=True))
 
 

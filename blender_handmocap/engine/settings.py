@@ -14,6 +14,7 @@ BETA_COUNT: Final = 10
 Hands = Literal["auto", "both", "left", "right"]
 Mode = Literal["best", "live", "stills"]
 Device = Literal["auto", "cpu", "cuda"]
+Eyes = Literal["detnet", "mediapipe"]
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as shares of the displayed picture, 0..1"""
 
@@ -50,6 +51,8 @@ class Settings:
     """estimate bone proportions from the clip, kept only when held-out frames agree better"""
     smoothing: float = 1.0
     """strength of the polish; 0 leaves the solved result as it is"""
+    eyes: Eyes = "detnet"
+    """who sees the hands: our DetNet together with MediaPipe, or MediaPipe alone"""
     device: Device = "auto"
     threads: int = 0
     """threads a network may use; 0: chosen from the machine"""

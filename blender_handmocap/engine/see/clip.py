@@ -23,8 +23,17 @@ from ..settings import BETA_COUNT, Mode, Settings
 from ..take import HandTrack, State, Take
 from .confidence import calibrated, features
 from .crops import Array, Image
-from .definitions import MEDIAPIPE
-from .fusion import expected_errors, fused_points, visibility
+from .definitions import MEDIAPIPE, MODEL
+from .detnet import load_or_explain
+from .fusion import (
+    blended_confidence,
+    blended_errors,
+    blended_points,
+    blended_side,
+    expected_errors,
+    fused_points,
+    visibility,
+)
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .landmarks import HandNetwork
 from .observation import Observation
@@ -54,10 +63,22 @@ class Seer:
         self.settings = settings
         self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
-        self._tracker = Tracker(PalmDetector(self.runtime), HandNetwork(self.runtime), _plan(settings.mode), area)
+        self._detnet, self._note = load_or_explain(self.runtime) if settings.eyes == "detnet" else (None, "")
+        hands = HandNetwork(self.runtime, self._detnet)
+        self._tracker = Tracker(PalmDetector(self.runtime), hands, _plan(settings.mode), area)
         self._sides = SideAssigner(settings.hands)
         watched = settings.mode == "best" and not settings.camera_path
         self._motion = CameraMotion() if watched else None
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about eyes or a device that are not the ones asked for."""
+        return [note for note in (self.runtime.note, self._note) if note]
+
+    @property
+    def definition(self) -> str:
+        """Whose keypoints the observations are."""
+        return MEDIAPIPE if self._detnet is None else MODEL
 
     def step(self, image: Image, *, time: float) -> list[tuple[int, Observation]]:
         """(track, observation) of every hand in the next picture (H, W, 3) RGB."""
@@ -76,16 +97,25 @@ class Seer:
     def _observed(self, hand: TrackedHand, image: Image) -> Observation:
         seen, (height, width) = hand.seen, image.shape[:2]
         confidence = float(calibrated(features(seen, motion=hand.motion, width=width, height=height)))
+        points2d, points3d, right = seen.screen[:, :2].copy(), fused_points(seen, self.camera), seen.right
         sigma2d, sigma3d = expected_errors(seen, confidence)
+        visible = visibility(points2d, width, height)
+        if self._detnet is not None:
+            blend = self._detnet.blend
+            points2d, points3d = blended_points(seen, blend, self.camera)
+            if seen.learned is not None:
+                confidence = blended_confidence(seen.learned, blend, confidence)
+                right = blended_side(seen.learned, right)
+                sigma2d, sigma3d = blended_errors(seen.learned, blend)
         return Observation(
-            right=seen.right,
+            right=right,
             presence=seen.presence,
             confidence=confidence,
-            points2d=seen.screen[:, :2].copy(),
+            points2d=points2d,
             sigma2d=sigma2d,
-            points3d=fused_points(seen, self.camera),
+            points3d=points3d,
             sigma3d=sigma3d,
-            visibility=visibility(seen.screen[:, :2], width, height),
+            visibility=visible,
             crop=seen.crop.copy(),
         )
 
@@ -127,9 +157,9 @@ def take_from(
     camera: Camera,
     settings: Settings,
     *,
-    runtime: Runtime | None = None,
+    seer: Seer | None = None,
 ) -> Take:
-    """The take of everything seen (`Records.arrays`, joined): sides decided over the whole clip."""
+    """The take of everything seen (`Records.arrays`, joined) by `seer`: sides decided over the whole clip."""
     count = records["count"]
     picture = np.repeat(np.arange(len(count)), count)
     labels = decide_sides(
@@ -155,16 +185,16 @@ def take_from(
         "rate": [footage.rate.numerator, footage.rate.denominator],
         "mirrored": footage.mirrored,
         "performer": "",
-        "definition": MEDIAPIPE,
+        "definition": MEDIAPIPE if seer is None else seer.definition,
         "camera": camera.source,
         "settings": asdict(settings),
-        "warnings": [*footage.warnings, *([runtime.note] if runtime is not None and runtime.note else [])],
+        "warnings": [*footage.warnings, *(seer.notes if seer is not None else [])],
         "dropped_hands": int((labels == NOBODY).sum()),
     }
     if moved:
         meta["camera_path"] = moved
-    if runtime is not None:
-        meta["device"] = runtime.device
+    if seer is not None:
+        meta["device"] = seer.runtime.device
     if looks_mirrored(tracks):
         meta["hint"] = MIRROR_HINT
     return Take(
@@ -257,7 +287,7 @@ def see(
             on_frame(frame, seen)
         if on_progress is not None:
             on_progress(Progress("seeing", len(records), footage.frame_count))
-    take = take_from(joined([records.arrays()]), footage, camera, settings, runtime=seer.runtime)
+    take = take_from(joined([records.arrays()]), footage, camera, settings, seer=seer)
     if not (take.left.present.any() or take.right.present.any()):
         raise NothingFoundError(
             f"No hand was found in {footage.source}; check the footage, or the region if one is set."

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MediaPipe's hand network: keypoints of the hand in a crop."""
+"""The hand network: keypoints of the hand in a crop, as MediaPipe's heads see them, and DetNet's where it is there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..hand.names import KEYPOINT_COUNT
 from ..runtime import Network, Runtime
 from .crops import HAND_INPUT, Array, Image, crop_of_hand, cut, points_in_picture, turned
+from .detnet import DetNet, LearnedHand
 
 Values = NDArray[np.float32]
 
@@ -39,6 +40,8 @@ class SeenHand:
     """0..1: a hand is in the crop"""
     right: float
     """0..1: it is a right hand, for a picture that is not mirrored"""
+    learned: LearnedHand | None = None
+    """what DetNet says; None where it was not asked, or the crop was shown to it as the wrong side"""
 
     @cached_property
     def next_crop(self) -> Array:
@@ -49,38 +52,72 @@ class SeenHand:
 class HandNetwork:
     """Looks at crops; several at once where the machine allows it."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, detnet: DetNet | None = None) -> None:
+        """With `detnet`, left hands are shown to the network mirrored and its taps are read as well."""
         self._batches = runtime.device != "cpu"
-        self._network = runtime.network(HAND_MODEL, outputs=_OUTPUTS)
+        self._detnet = detnet
+        outputs = _OUTPUTS if detnet is None else (*_OUTPUTS, *detnet.taps)
+        self._network = runtime.network(HAND_MODEL, outputs=outputs)
         # Two hands on a core each are faster than one after the other on two cores.
         self._beside = not self._batches and runtime.threads > 1
         if self._beside:
-            self._single = runtime.network(HAND_MODEL, outputs=_OUTPUTS, threads=1)
+            self._single = runtime.network(HAND_MODEL, outputs=outputs, threads=1)
             self._workers = ThreadPoolExecutor(runtime.threads, thread_name_prefix="handmocap-see")
 
-    def look(self, image: Image, crops: Sequence[Array]) -> list[SeenHand]:
-        """The hand in each crop of a picture (H, W, 3)."""
+    def look(self, image: Image, crops: Sequence[Array], right: Sequence[float | None] = ()) -> list[SeenHand]:
+        """The hand in each crop of a picture (H, W, 3); `right`: how likely each is a right hand, None: unknown."""
         if not crops:
             return []
+        known = [*right, *[None] * (len(crops) - len(right))]
         if self._batches:
-            pictures = np.stack([cut(image, crop, HAND_INPUT, replicate=True) for crop in crops])
+            flips = [self._flips(side) for side in known]
+            pictures = np.stack([_shown(image, crop, flip) for crop, flip in zip(crops, flips, strict=True)])
             found = self._network(pictures)
-            return [self._read(crop, *(found[name][i] for name in _OUTPUTS)) for i, crop in enumerate(crops)]
+            return [
+                self._read(crop, {name: values[i : i + 1] for name, values in found.items()}, side)
+                for i, (crop, side) in enumerate(zip(crops, known, strict=True))
+            ]
         if len(crops) == 1 or not self._beside:
-            return [self._look_once(image, crop, self._network) for crop in crops]
-        waiting = [self._workers.submit(self._look_once, image, crop, self._single) for crop in crops]
+            return [self._look_once(image, crop, side, self._network) for crop, side in zip(crops, known, strict=True)]
+        waiting = [
+            self._workers.submit(self._look_once, image, crop, side, self._single)
+            for crop, side in zip(crops, known, strict=True)
+        ]
         return [one.result() for one in waiting]
 
-    def _look_once(self, image: Image, crop: Array, network: Network) -> SeenHand:
-        found = network(cut(image, crop, HAND_INPUT, replicate=True)[None])
-        return self._read(crop, *(found[name][0] for name in _OUTPUTS))
+    def _flips(self, right: float | None) -> bool:
+        return self._detnet is not None and right is not None and right < 0.5
 
-    @staticmethod
-    def _read(crop: Array, landmarks: Values, presence: Values, handedness: Values, world: Values) -> SeenHand:
-        shares = landmarks.astype(np.float64).reshape(KEYPOINT_COUNT, 3) / HAND_INPUT
-        screen = np.empty((KEYPOINT_COUNT, 3))
-        screen[:, :2] = points_in_picture(shares[:, :2], crop)
-        screen[:, 2] = shares[:, 2] / _DEPTH_SHARE * crop[2]
-        metres = world.astype(np.float64).reshape(KEYPOINT_COUNT, 3)
-        metres[:, :2] = metres[:, :2] @ turned(crop[4]).T
-        return SeenHand(crop=crop, screen=screen, world=metres, presence=float(presence[0]), right=float(handedness[0]))
+    def _look_once(self, image: Image, crop: Array, right: float | None, network: Network) -> SeenHand:
+        return self._read(crop, network(_shown(image, crop, self._flips(right))[None]), right)
+
+    def _read(self, crop: Array, found: Mapping[str, Values], right: float | None) -> SeenHand:
+        """From a batch of one."""
+        flipped = self._flips(right)
+        hand = _read_mediapipe(crop, *(found[name][0] for name in _OUTPUTS), flipped=flipped)
+        if self._detnet is None or (hand.right < 0.5) != flipped:
+            return hand
+        return replace(hand, learned=self._detnet.read(found, crop, mirrored=flipped))
+
+
+def _shown(image: Image, crop: Array, flipped: bool) -> Image:
+    picture = cut(image, crop, HAND_INPUT, replicate=True)
+    return picture[:, ::-1] if flipped else picture
+
+
+def _read_mediapipe(
+    crop: Array, landmarks: Values, presence: Values, handedness: Values, world: Values, *, flipped: bool
+) -> SeenHand:
+    pixels = landmarks.astype(np.float64).reshape(KEYPOINT_COUNT, 3)
+    metres = world.astype(np.float64).reshape(KEYPOINT_COUNT, 3)
+    right = float(handedness[0])
+    if flipped:
+        pixels[:, 0] = HAND_INPUT - 1 - pixels[:, 0]
+        metres[:, 0] = -metres[:, 0]
+        right = 1.0 - right
+    shares = pixels / HAND_INPUT
+    screen = np.empty((KEYPOINT_COUNT, 3))
+    screen[:, :2] = points_in_picture(shares[:, :2], crop)
+    screen[:, 2] = shares[:, 2] / _DEPTH_SHARE * crop[2]
+    metres[:, :2] = metres[:, :2] @ turned(crop[4]).T
+    return SeenHand(crop=crop, screen=screen, world=metres, presence=float(presence[0]), right=right)

@@ -127,15 +127,20 @@ class Tracker:
         return result
 
     def _follow(self, image: Image, tracks: list[Track], time: float) -> list[SeenHand | None]:
-        seen = self.hands.look(image, [track.predicted(time) for track in tracks])
+        right = [track.right for track in tracks]
+        seen = self.hands.look(image, [track.predicted(time) for track in tracks], right)
         # A hand that changed its mind about where to go is looked for where it was, too.
         again = [
             i for i, hand in enumerate(seen) if hand.presence < tracks[i].least_presence and _has_moved(tracks[i], time)
         ]
-        for i, hand in zip(again, self.hands.look(image, [tracks[i].crop for i in again]), strict=True):
+        for i, hand in zip(
+            again, self.hands.look(image, [tracks[i].crop for i in again], [right[i] for i in again]), strict=True
+        ):
             seen[i] = hand
         badly = [i for i, hand in enumerate(seen) if hand.presence >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
-        for i, hand in zip(badly, self.hands.look(image, [seen[i].next_crop for i in badly]), strict=True):
+        for i, hand in zip(
+            badly, self.hands.look(image, [seen[i].next_crop for i in badly], [right[i] for i in badly]), strict=True
+        ):
             seen[i] = hand if hand.presence >= seen[i].presence else seen[i]
         return [
             hand if self._is_hand(hand, track.least_presence) else None
@@ -156,7 +161,7 @@ class Tracker:
             for _ in range(_REFINEMENTS):
                 if hand.presence < PRESENT / 2:
                     break
-                hand = self.hands.look(image, [hand.next_crop])[0]
+                hand = self.hands.look(image, [hand.next_crop], [hand.right])[0]
             least = least_presence if palm.score >= _CERTAIN_PALM else _DOUBTFUL_PRESENCE
             if self._is_hand(hand, least) and not any(are_same_hand(hand, other) for other in [*known, *fresh]):
                 fresh.append(hand)
