@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of one method on one set, under their keys."""
+"""The figures of one method on one set, under the keys of keys.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .keys import MEASURES
 from .measures import bootstrap, confidence
 
 Array = NDArray[np.float64]
@@ -27,6 +28,7 @@ class Figures:
 
     def mean(self, key: str, values: Array, unit: Ints) -> None:
         """A mean with its bootstrap interval."""
+        _check(key)
         finite = np.isfinite(values)
         self.values[key] = float(values[finite].mean()) if finite.any() else None
         if finite.any():
@@ -37,11 +39,18 @@ class Figures:
 
     def set(self, key: str, value: float | None) -> None:
         """A single number; NaN and None mean not measurable."""
+        _check(key)
         self.values[key] = None if value is None or not np.isfinite(value) else float(value)
 
+    def forget(self, key: str) -> None:
+        """The method cannot be judged by this."""
+        self.values[key] = None
+        self.intervals.pop(key, None)
+        self.samples.pop(key, None)
+
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        result: dict[str, Any] = dict(self.values)
+        """Plain JSON with every key there is; None where nothing can be measured."""
+        result: dict[str, Any] = {**dict.fromkeys(MEASURES), **self.values}
         result["intervals"] = {key: [low, high] for key, (low, high) in self.intervals.items()}
         if self.reliability is not None and self.reliability.count.sum():
             result["reliability"] = [
@@ -52,3 +61,8 @@ class Figures:
                 if count
             ]
         return result
+
+
+def _check(key: str) -> None:
+    if key not in MEASURES:
+        raise KeyError(f"{key} has no meaning in keys.py")

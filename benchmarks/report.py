@@ -9,18 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from . import pictures
+from . import overview, pictures
+from .keys import MEASURES
 from .run import METHODS, Outcome
+from .sets.named import NAMED
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = _ROOT / "docs" / "benchmarks.md"
 PICTURES: Final = _ROOT / "docs" / "benchmarks"
+FIGURES: Final = PICTURES / "figures.json"
+END_OF_SETS: Final = "<!-- end of sets -->"
 
 METHOD_NAMES: Final[dict[str, str]] = {
     "ours": "HandMocap",
     "mediapipe": "MediaPipe, world points",
     "mediapipe_best": "MediaPipe, screen x y + world depth",
     "mediapipe_average": "MediaPipe, mean of world and screen",
+    "mediapipe_ik": "the second through our IK, on our hand",
+    "mediapipe_fit": "MediaPipe through our fitter",
     "floor": "floor: our hand fitted to the truth",
 }
 
@@ -91,7 +97,10 @@ COLUMNS: Final = (
 
 def text(outcome: Outcome, figures: dict[str, Any]) -> str:
     """Everything about one set, for a terminal or a page."""
-    lines = [f"{figures['n']} hands in {figures['frames']} frames of {figures['clips']} clips, mode {outcome.mode}."]
+    lines = [
+        f"{figures['n']} hands in {figures['frames']} frames of {figures['clips']} clips, mode {outcome.mode}, "
+        f"revision {figures['revision'] or 'unknown'}."
+    ]
     lines += [f"{note}" for note in figures["notes"]]
     lines += ["", *table({m: figures[m] for m in METHODS if figures.get(m)}), ""]
     mapped = {m: figures[m]["definition_map"] for m in METHODS if figures.get(m) and figures[m]["definition_map"]}
@@ -156,8 +165,19 @@ def write(outcome: Outcome, figures: dict[str, Any]) -> None:
     made = pictures.draw(outcome, PICTURES)
     links = [f"![{title}](benchmarks/{path.name})" for title, path in made]
     name = f"{outcome.test_set.name}_{outcome.mode}"
-    section = "\n".join([f"### {outcome.test_set.name}", "", text(outcome, figures), *_spaced(links)])
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(encoding="utf-8"), name, section), encoding="utf-8")
+    title = f"### {outcome.test_set.name}, {outcome.mode}"
+    section = "\n".join([title, "", text(outcome, figures), *_spaced(links)])
+    told = overview.kept(overview.read(FIGURES), figures)
+    overview.write(told, FIGURES)
+    document = replaced(DOCUMENT.read_text(encoding="utf-8"), name, section)
+    document = replaced(document, "overview", overview.tables(told, tuple(NAMED)))
+    DOCUMENT.write_text(replaced(document, "keys", keys_table()), encoding="utf-8")
+
+
+def keys_table() -> str:
+    """Every key of the JSON."""
+    lines = ["| key | what it says |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{key}` | {about} |" for key, about in MEASURES.items())])
 
 
 def _spaced(lines: Sequence[str]) -> Iterable[str]:
@@ -166,10 +186,12 @@ def _spaced(lines: Sequence[str]) -> Iterable[str]:
 
 
 def replaced(document: str, name: str, section: str) -> str:
-    """The document with the part between the marks of `name` replaced; new sections go to the end."""
+    """The document with the part between the marks of `name` replaced; new ones go before END_OF_SETS, or last."""
     start, stop = f"<!-- {name} -->", f"<!-- end of {name} -->"
     block = f"{start}\n{section.rstrip()}\n\n{stop}"
     pattern = re.compile(re.escape(start) + ".*?" + re.escape(stop), re.DOTALL)
     if pattern.search(document):
         return pattern.sub(lambda _match: block, document)
+    if END_OF_SETS in document:
+        return document.replace(END_OF_SETS, f"{block}\n\n{END_OF_SETS}")
     return f"{document.rstrip()}\n\n{block}\n"

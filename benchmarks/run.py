@@ -16,6 +16,7 @@ from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import HandMocapError
 from blender_handmocap.engine.settings import Mode
 
+from . import revision
 from .figures import Figures
 from .hands import Clip, Seen, TestSet
 from .label_figures import label_figures
@@ -32,8 +33,11 @@ MEDIAPIPE_READINGS: Final[dict[str, mediapipe_hands.Reading]] = {
     "mediapipe": "world",
     "mediapipe_best": "best",
     "mediapipe_average": "average",
+    "mediapipe_ik": "best",
 }
 """Method key -> which of MediaPipe's readings it is."""
+_ON_OUR_HAND: Final = ("mediapipe_ik",)
+"""Those whose points are our mean hand's, posed by the rotations of the analytic IK."""
 
 COMPARED: Final[dict[str, bool]] = {
     "found": False,
@@ -89,6 +93,7 @@ class Outcome:
         result: dict[str, Any] = {
             "set": self.test_set.name,
             "mode": self.mode,
+            "revision": revision.of_the_tree(),
             "n": max((int(f.values["n"] or 0) for f in self.figures.values()), default=0)
             or 2 * sum(len(frames) for frames in self.test_set.labels),
             "frames": sum(len(frames) for frames in self.test_set.labels)
@@ -102,7 +107,7 @@ class Outcome:
             result[method] = None if told is None else {**told.as_json(), "definition_map": self.mapped.get(method)}
         result["verdicts"] = {
             method: verdicts(ours, self.figures[method])
-            for method in MEDIAPIPE_READINGS
+            for method in (*MEDIAPIPE_READINGS, "mediapipe_fit")
             if ours is not None and method in self.figures
         }
         speed, peer = (f.values.get("ms_per_frame") if f else None for f in (ours, self.figures.get("mediapipe")))
@@ -113,7 +118,8 @@ class Outcome:
         return result
 
 
-METHODS: Final = ("ours", *MEDIAPIPE_READINGS, "floor")
+METHODS: Final = ("ours", *MEDIAPIPE_READINGS, "mediapipe_fit", "floor")
+"""`mediapipe_fit` is our engine with MediaPipe's eyes alone; where it has no others, and live, it is left out."""
 
 
 def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS) -> Outcome:
@@ -122,24 +128,39 @@ def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS) 
     notes = [test_set.note] if test_set.note else []
     with ExitStack() as stack:
         peer = _started(stack, notes) if any(m in MEDIAPIPE_READINGS for m in methods) else None
-        ours = stack.enter_context(engine.running()) if "ours" in methods else None
+        fitting = "mediapipe_fit" in methods and mode != "live" and engine.has_own_eyes()
+        child = stack.enter_context(engine.running()) if "ours" in methods or fitting else None
+        ours = child if "ours" in methods else None
         for number, clip in enumerate(test_set.clips):
             log.info("%s: clip %d of %d, %s", test_set.name, number + 1, len(test_set.clips), clip.name)
             camera = _camera(clip)
-            raw, own = _watched(clip, camera, mode, peer, ours)
+            try:
+                raw, own = _watched(clip, camera, mode, peer, ours)
+            except mediapipe_hands.MediaPipeMissingError as error:
+                log.warning("%s", error)
+                notes.append(str(error))
+                peer = None
+                seen = {method: told for method, told in seen.items() if method not in MEDIAPIPE_READINGS}
+                raw, own = _watched(clip, camera, mode, None, ours)
             if raw is not None:
                 for method, kind in MEDIAPIPE_READINGS.items():
                     if method in methods:
-                        seen.setdefault(method, {})[number] = mediapipe_rows.seen(raw, clip, kind, camera)
+                        told = mediapipe_rows.seen(raw, kind, camera, on_our_hand=method in _ON_OUR_HAND)
+                        seen.setdefault(method, {})[number] = told
             if own is not None:
                 seen.setdefault("ours", {})[number] = own
+            if child is not None and fitting:
+                fitted = child.see(clip, camera, mode=mode, eyes="mediapipe")
+                # Both kinds of eyes share a process, so this one's memory cannot be told.
+                fitted.peak_mb = None
+                seen.setdefault("mediapipe_fit", {})[number] = fitted
             if "floor" in methods and clip.frames:
                 seen.setdefault("floor", {})[number] = floor.see(clip)
         if peer is not None:
             peak = peer.close()
             for method in MEDIAPIPE_READINGS:
-                for told in seen.get(method, {}).values():
-                    told.peak_mb = peak
+                for one in seen.get(method, {}).values():
+                    one.peak_mb = peak
     if "floor" in seen and len(seen["floor"]) < len(test_set.clips):
         del seen["floor"]
     tables = {method: tabled(test_set.clips, told) for method, told in seen.items()}
@@ -244,9 +265,7 @@ def _figures(method: str, table: Table, test_set: TestSet) -> Figures:
     if method == "floor":
         # It was shown where the hands are, so it has found nothing by itself.
         for key in _NOT_OF_THE_FLOOR:
-            told.values.pop(key, None)
-            told.intervals.pop(key, None)
-            told.samples.pop(key, None)
+            told.forget(key)
     return told
 
 

@@ -19,7 +19,9 @@ import numpy as np
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import HandMocapError
 from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.settings import Mode
+from blender_handmocap.engine.models import model_cards
+from blender_handmocap.engine.see.detnet import DETNET_MODEL
+from blender_handmocap.engine.settings import Eyes, Mode
 from blender_handmocap.engine.take import Take, load_take
 
 from ..hands import Clip, Picture, Seen, SeenHand
@@ -34,6 +36,11 @@ class EngineStoppedError(HandMocapError):
     """The engine's process ended by itself."""
 
 
+def has_own_eyes() -> bool:
+    """Whether our own network is there; without it MediaPipe's points alone are fitted."""
+    return DETNET_MODEL in model_cards()
+
+
 class Engine:
     """A running engine; use `running()`."""
 
@@ -41,7 +48,7 @@ class Engine:
         self._process = process
         self._folder = folder
 
-    def see(self, clip: Clip, camera: Camera, *, mode: Mode) -> Seen:
+    def see(self, clip: Clip, camera: Camera, *, mode: Mode, eyes: Eyes = "detnet") -> Seen:
         """Capture one clip with the camera every other method gets."""
         out = self._folder / "take.npz"
         out.unlink(missing_ok=True)
@@ -52,6 +59,7 @@ class Engine:
                 "out": str(out),
                 "settings": {
                     "mode": mode if clip.ordered else "stills",
+                    "eyes": eyes,
                     "focal": float(camera.K[0, 0]),
                     "distortion": camera.dist.tolist(),
                     "end": str(clip.frames[-1].index) if clip.frames and clip.ordered else "",

@@ -8,11 +8,12 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,9 @@ def python_with_mediapipe() -> Path:
 class MediaPipe:
     """A running MediaPipe Hands; use `running()`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
         self._process = process
+        self._complaints = complaints
 
     def open(self, *, static: bool, hands: int = 2) -> None:
         """Forget the last clip; `static` detects anew in every picture."""
@@ -110,40 +112,49 @@ class MediaPipe:
             stdin.write(json.dumps(message).encode() + b"\n" + raw)
             stdin.flush()
         except BrokenPipeError as error:
-            raise MediaPipeMissingError(
-                "MediaPipe stopped by itself; its rows are left out, see the log above."
-            ) from error
+            raise self._stopped() from error
 
     def _receive(self) -> dict[str, Any]:
         stdout = self._process.stdout
         assert stdout is not None
         line = stdout.readline()
         if not line:
-            raise MediaPipeMissingError("MediaPipe stopped by itself; its rows are left out, see the log above.")
+            raise self._stopped()
         message: dict[str, Any] = json.loads(line)
         return message
 
+    def _stopped(self) -> MediaPipeMissingError:
+        """What its last words were."""
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
+        last = f' ("{lines[-1].strip()}")' if lines else ""
+        return MediaPipeMissingError(
+            f"MediaPipe's rows are left out because it stopped by itself{last}; "
+            f"run {_CHILD.name} with {python_with_mediapipe()} to see why."
+        )
+
 
 @contextmanager
-def running(*, quiet: bool = True) -> Iterator[MediaPipe]:
+def running() -> Iterator[MediaPipe]:
     """A MediaPipe that ends with the block."""
     command = [str(python_with_mediapipe()), "-I", str(_CHILD)]
-    errors = subprocess.DEVNULL if quiet else None
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
-    try:
-        mediapipe = MediaPipe(process)
-        version = mediapipe._receive()["version"]
-        if version != VERSION:
-            log.warning("This is MediaPipe %s; the figures are meant for %s.", version, VERSION)
-        yield mediapipe
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
         try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            mediapipe = MediaPipe(process, complaints)
+            version = mediapipe._receive()["version"]
+            if version != VERSION:
+                log.warning("This is MediaPipe %s; the figures are meant for %s.", version, VERSION)
+            yield mediapipe
+        finally:
+            if process.stdin is not None:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def see_clip(mediapipe: MediaPipe, clip: Clip, *, static: bool) -> RawClip:

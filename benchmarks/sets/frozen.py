@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,34 @@ def load(name: str) -> TestSet:
             "and these are not the frozen pictures."
         )
     return TestSet(name=name, clips=tuple(clips), note=note)
+
+
+def drawn(name: str) -> TestSet:
+    """A set as it is drawn here, recorded or not."""
+    from .frozen_draw import RECIPES
+
+    places = [(row, clip_folder(name, row, number)) for row in ROWS for number in range(RECIPES[name].clips)]
+    for row, place in places:
+        if not (place / "truth.npz").exists():
+            _draw(name, row, int(place.name))
+    return TestSet(name=name, clips=tuple(_clip(place, row) for row, place in places))
+
+
+TONES: Final = ("light skin", "medium skin", "dark skin")
+GLOVES: Final = "gloves"
+_BY_SKIN: Final = ("one_hand", "two_apart", "sleeves")
+
+
+def by_skin() -> TestSet:
+    """Clips of other sets once more, with a row a third of the skin tones and a row of gloves."""
+    clips = []
+    for name in _BY_SKIN:
+        for clip in load(name).clips:
+            meta = load_take(clip.source.parent / "truth.npz").meta
+            row = GLOVES if meta["gloved"] else TONES[min(int(meta["tone"] * len(TONES)), len(TONES) - 1)]
+            clips.append(replace(clip, name=f"{name}, {clip.row} {clip.name}", row=row))
+    clips.sort(key=lambda clip: (*TONES, GLOVES).index(clip.row))
+    return TestSet(name="by_skin", clips=tuple(clips), note=f"The clips of {', '.join(_BY_SKIN)} by skin.")
 
 
 def sums() -> dict[str, dict[str, list[str]]]:

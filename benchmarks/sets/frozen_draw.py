@@ -16,6 +16,7 @@ from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.hand.names import SIDES, Side
 from blender_handmocap.engine.rotations import continuous
 from blender_handmocap.engine.take import HandTrack, State, Take, save_take
+from training.footage import skin
 from training.footage.looks import PLAIN, STANDARD, Style
 from training.footage.render import HandTruth, draw
 from training.footage.scene import Scene
@@ -80,6 +81,7 @@ def truth_of(clip: ClipScenes, truths: list[tuple[HandTruth, ...]], name: str) -
         meta={
             "source": name, "width": first.width, "height": first.height, "rate": [RATE, 1], "mirrored": False,
             "definition": "model", "truth": True, "hand_model": hand_model("right").id, "family": clip.family,
+            "tone": skin.person(first.look.skin).tone, "gloved": first.look.glove is not None,
         },
         frame=np.arange(frames, dtype=np.int32),
         time=np.arange(frames) / RATE,

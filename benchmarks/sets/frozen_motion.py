@@ -40,8 +40,8 @@ _INSIDE: Final = 0.85
 """Share of a hand's points that lie in the picture in every frame."""
 _SMALLEST: Final = 24.0
 """Pixels: no hand's box is smaller."""
-_DRAFTS: Final = 24
-"""Contact patterns drafted at a time."""
+_CHOSEN: Final = 64
+"""Contact patterns a clip chooses from."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,14 @@ PosesOf = Callable[[float], tuple[HandPose, ...]]
 
 
 def _patterns(seed: tuple[int, ...], *, test: bool, number: int) -> tuple[two_hands.Patterns, str]:
-    """Contact patterns of one family, which the number of the clip chooses, and the family's name."""
+    """Some committed contact patterns of one family, which the number of the clip chooses, and the family's name."""
     names = sorted(split.load().names["family"] if test else SEEN_CONTACT)
     family = names[number % len(names)]
+    every = two_hands.load().of(family).chosen(test=test)
+    if not len(every):
+        raise RuntimeError(f"There are no patterns of the family {family}; make_two_hands.py makes them.")
     random = np.random.default_rng([*seed, _TRIES])
-    for _ in range(_TRIES):
-        patterns, _drafted = two_hands.made(family, random, _DRAFTS, test=test)
-        if len(patterns):
-            return patterns, family
-    raise RuntimeError(f"No pattern of the family {family} could be drafted.")
+    return every[np.sort(random.permutation(len(every))[:_CHOSEN])], family
 
 
 def _drafted(

@@ -93,6 +93,11 @@ def _is_recorded(name: str) -> Callable[[Path | None], bool]:
 
 
 NAMED.update({name: Named(_frozen(name), _is_recorded(name), about) for name, about in frozen.ABOUT.items()})
+NAMED["by_skin"] = Named(
+    lambda _data: frozen.by_skin(),
+    lambda _data: set(frozen.sums()) == set(frozen.ABOUT),
+    "rendered clips by skin tone, and gloves",
+)
 
 
 def load(name: str, data: Path | None) -> TestSet:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """python -m benchmarks: exit codes, JSON, MediaPipe missing or there."""
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,13 @@ from test_sets import entry, true_take, write_index, write_movie
 
 from benchmarks import report
 from benchmarks.__main__ import main
+from benchmarks.hands import TestSet
+from benchmarks.keys import MEASURES
 from benchmarks.methods import mediapipe_hands
+from benchmarks.run import measure
+from benchmarks.sets import take_truth
 from blender_handmocap.engine.errors import HandMocapError
+from blender_handmocap.engine.models import MODELS_FOLDER
 from blender_handmocap.engine.take import save_take
 
 
@@ -56,6 +63,60 @@ def test_without_mediapipe_its_rows_are_empty(tmp_path, capsys, monkeypatch):
     assert any("MediaPipe's rows are left out" in note for note in told["notes"])
 
 
+def test_a_python_without_mediapipe_says_why_and_leaves_its_rows_empty(tmp_path, capsys, monkeypatch):
+    if importlib.util.find_spec("mediapipe") is not None:
+        pytest.skip("this environment has MediaPipe itself")
+    monkeypatch.setenv(mediapipe_hands.PYTHON_VARIABLE, sys.executable)
+    write_movie(tmp_path / "two.mp4")
+    code = main(["--set", str(tmp_path / "two.mp4"), "--json", "--methods", "mediapipe"])
+    told = json.loads(capsys.readouterr().out)
+    assert code == 0 and told["mediapipe"] is None
+    (note,) = told["notes"]
+    assert "stopped by itself" in note and "No module named 'mediapipe'" in note
+
+
+def test_mediapipe_may_die_in_the_middle(tmp_path, monkeypatch):
+    monkeypatch.setenv(mediapipe_hands.PYTHON_VARIABLE, str(mediapipe_python()))
+    take = true_take()
+    for name in ("a", "b"):
+        write_movie(tmp_path / f"{name}.mp4")
+    clips = tuple(take_truth.clip_of(tmp_path / f"{name}.mp4", take, row="all") for name in ("a", "b"))
+
+    def dying(peer, clip, *, static):
+        if clip.name == "b":
+            peer._process.kill()
+            peer._process.wait()
+        return see_clip(peer, clip, static=static)
+
+    see_clip = mediapipe_hands.see_clip
+    monkeypatch.setattr(mediapipe_hands, "see_clip", dying)
+    outcome = measure(TestSet("two", clips), mode="best", methods=("mediapipe", "floor"))
+    assert set(outcome.figures) == {"floor"} and outcome.figures["floor"].values["n"] == 20
+    assert any("stopped by itself" in note for note in outcome.notes)
+
+
+def test_our_engine_sees_nothing_where_nothing_is(tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    if not all((MODELS_FOLDER / f"mediapipe_{name}.onnx").exists() for name in ("palm", "hand")):
+        pytest.skip("the networks are not made yet: build.py models")
+    write_movie(tmp_path / "two.mp4")
+    save_take(true_take(), tmp_path / "two.truth.npz")
+    for mode in ("best", "live", "stills"):
+        code = main(["--set", str(tmp_path / "two.mp4"), "--json", "--methods", "ours", "--mode", mode])
+        told = json.loads(capsys.readouterr().out)
+        assert code == 0 and set(MEASURES) <= set(told["ours"])
+        assert told["ours"]["found"] == 0.0 and told["ours"]["false_hands"] == 0.0
+        assert told["ours"]["nearer_right"] is None and told["mediapipe"] is None
+
+
+def test_a_truth_that_is_broken(tmp_path, capsys, caplog):
+    write_movie(tmp_path / "two.mp4")
+    (tmp_path / "two.truth.npz").write_bytes(b"not a take")
+    assert main(["--set", str(tmp_path / "two.mp4"), "--json", "--methods", "floor"]) == 2
+    assert capsys.readouterr().out == ""
+    assert "two.truth.npz" in caplog.text and "Traceback" not in caplog.text
+
+
 def test_an_unknown_set(capsys):
     assert main(["--set", "no such set", "--json"]) == 2
     assert capsys.readouterr().out == ""
@@ -75,6 +136,8 @@ def test_a_section_is_replaced_in_place():
     twice = report.replaced(once, "b", "more")
     assert twice.index("tail") < twice.index("more")
     assert report.replaced(twice, "b", "more") == twice
+    marked = report.replaced(f"head\n\n{report.END_OF_SETS}\n\ntail\n", "c", "section")
+    assert marked.index("section") < marked.index(report.END_OF_SETS) < marked.index("tail")
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from test_sets import true_take
 
+from benchmarks.figures import Figures
 from benchmarks.hands import Clip, Seen, SeenHand
+from benchmarks.keys import MEASURES
 from benchmarks.run import verdicts
 from benchmarks.sets.take_truth import clip_of
 from benchmarks.summary import figures
@@ -147,3 +149,15 @@ def test_verdicts_need_more_than_luck(clip):
     assert verdicts(bad, good)["pa_mpjpe_mm"] == "worse"
     assert verdicts(good, same)["pa_mpjpe_mm"] == "tie"
     assert verdicts(good, bad)["found"] == "tie"
+
+
+def test_every_key_is_always_there(clip):
+    empty = figures(tabled([replace(clip, frames=())], {0: Seen({0: []})})).as_json()
+    full = figures(tabled([clip], {0: perfect(clip)})).as_json()
+    assert set(MEASURES) == set(empty) - {"intervals"} == set(full) - {"intervals", "reliability"}
+    assert empty["pa_mpjpe_mm"] is None and full["pa_mpjpe_mm"] is not None
+    for key in MEASURES:
+        unit = next((u for u in ("mm3", "mm", "deg", "ms", "mb") if f"_{u}" in key), None)
+        assert unit is None or unit in MEASURES[key].lower().replace("degrees", "deg").replace("^", ""), key
+    with pytest.raises(KeyError):
+        Figures().set("no_such_key", 1.0)

@@ -6,9 +6,10 @@ import pytest
 from test_analytic_ik import posed
 from test_sets import true_take
 
-from benchmarks.methods import floor, mediapipe_hands
+from benchmarks.measures.steadiness import bone_length_variation
+from benchmarks.methods import floor, mediapipe_hands, mediapipe_rows
 from benchmarks.methods.engine import seen_of
-from benchmarks.methods.mediapipe_hands import RawHand, reading, turned_to_camera
+from benchmarks.methods.mediapipe_hands import RawClip, RawHand, reading, turned_to_camera
 from blender_handmocap.engine.camera import Camera
 
 
@@ -38,6 +39,29 @@ def test_average_is_between_both(raw):
     spread = raw.image - raw.image.mean(0)
     screen = spread * np.linalg.norm(world) / np.linalg.norm(spread)
     np.testing.assert_allclose(average, (world + screen) / 2)
+
+
+def test_the_ik_row_is_our_hand_in_the_pose_mediapipe_shows():
+    camera = Camera.from_fov(640, 480, 60.0)
+    _, hand = posed("right", count=4, seed=6)
+    hand_raw = [
+        RawHand(
+            right=0.9,
+            image=np.concatenate([camera.project(points), points[:, 2:] * 0.0], 1),
+            world=points - points.mean(0),
+        )
+        for points in hand.keypoints
+    ]
+    raw = RawClip({index: [one] for index, one in enumerate(hand_raw)}, dict.fromkeys(range(4), 1.0))
+    plain = mediapipe_rows.seen(raw, "world", camera)
+    modelled = mediapipe_rows.seen(raw, "world", camera, on_our_hand=True)
+    assert bone_length_variation(np.stack([modelled.of(i)[0].points3d for i in range(4)])) < 1e-9
+    for index in range(4):
+        (a,), (b,) = plain.of(index), modelled.of(index)
+        np.testing.assert_array_equal(a.rotation, b.rotation)
+        assert a.palm_mm == b.palm_mm == pytest.approx(np.linalg.norm(b.points3d[9] - b.points3d[0]), rel=0.05)
+        # Both are placed on the same pixels.
+        np.testing.assert_allclose(camera.project(b.points3d / 1000).mean(0), b.points2d.mean(0), atol=4.0)
 
 
 def test_rays_turn_what_was_seen_straight_on():

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables on top of docs/benchmarks.md: one a measure, a line a set, so that a reader sees all sets at once.
+
+The figures behind them are kept in docs/benchmarks/figures.json, a set and mode at a time, as the sets are run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+WORLD, BEST, AVERAGE, IK = "mediapipe", "mediapipe_best", "mediapipe_average", "mediapipe_ik"
+FIT: Final = "mediapipe_fit"
+OURS, FLOOR = "ours", "floor"
+
+_HEADS: Final = {
+    WORLD: "MediaPipe world",
+    BEST: "MediaPipe screen + depth",
+    AVERAGE: "MediaPipe mean",
+    IK: "screen + depth + our IK",
+    FIT: "MediaPipe + our fitter",
+    OURS: "HandMocap",
+    FLOOR: "floor",
+}
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One table."""
+
+    title: str
+    columns: tuple[tuple[str, str, str], ...]
+    """(method, key, head of the column; empty for the method's own)"""
+    share: bool = False
+    digits: int = 1
+    mode: str = ""
+    """only runs of this mode; empty: all"""
+
+
+_POINTS: Final = (WORLD, BEST, AVERAGE, IK, FIT, OURS, FLOOR)
+OVERVIEWS: Final = (
+    Overview("Hands found, %", ((WORLD, "found", "MediaPipe"), (OURS, "found", "")), share=True),
+    Overview(
+        "Hands on the wrong side and surplus ones (of the true hands), false ones (a frame), %",
+        (
+            (WORLD, "wrong_side", "MediaPipe wrong side"),
+            (OURS, "wrong_side", "HandMocap wrong side"),
+            (WORLD, "duplicates", "MediaPipe surplus"),
+            (OURS, "duplicates", "HandMocap surplus"),
+            (WORLD, "false_hands", "MediaPipe false"),
+            (OURS, "false_hands", "HandMocap false"),
+        ),
+        share=True,
+    ),
+    Overview("Pose (PA), mm", tuple((method, "pa_mpjpe_mm", "") for method in _POINTS)),
+    Overview("Pose and rotation (wrist on wrist), mm", tuple((method, "root_mpjpe_mm", "") for method in _POINTS)),
+    Overview(
+        "Joint rotations, RMSE in degrees",
+        tuple((method, "angle_rmse_deg", "") for method in (WORLD, IK, FIT, OURS, FLOOR)),
+    ),
+    Overview(
+        "Hands relative to each other (wrist to wrist, palm length given), mm",
+        (
+            (IK, "mrrpe_palm_given_mm", "MediaPipe + our IK"),
+            (FIT, "mrrpe_palm_given_mm", ""),
+            (OURS, "mrrpe_palm_given_mm", ""),
+            (OURS, "mrrpe_plane_palm_given_mm", "of it in the picture"),
+            (OURS, "mrrpe_depth_palm_given_mm", "in depth"),
+            (OURS, "mrrpe_one_depth_palm_given_mm", "both at one depth"),
+        ),
+    ),
+    Overview(
+        "Trembling of still hands, mm a frame^2, beside delay, ms",
+        (
+            (WORLD, "jitter_mm", "MediaPipe"),
+            (OURS, "jitter_mm", ""),
+            (OURS, "jitter_truth_mm", "the truth itself"),
+            (WORLD, "lag_ms", "MediaPipe's delay"),
+            (OURS, "lag_ms", "HandMocap's delay"),
+        ),
+        digits=2,
+    ),
+    Overview(
+        "Time a frame, live, both in turn on one picture after the other, ms",
+        ((WORLD, "ms_per_frame", "MediaPipe"), (OURS, "ms_per_frame", "")),
+        mode="live",
+    ),
+)
+
+
+def kept(told: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
+    """What is kept so far, with the figures of one more run in it."""
+    own: dict[str, Any] = {"revision": figures["revision"], "n": figures["n"], "frames": figures["frames"]}
+    for overview in OVERVIEWS:
+        for method, key, _ in overview.columns:
+            if figures.get(method) is not None:
+                own.setdefault(method, {})[key] = figures[method][key]
+    return {**told, f"{figures['set']}, {figures['mode']}": own}
+
+
+def tables(told: dict[str, Any], order: tuple[str, ...]) -> str:
+    """Markdown; a missing figure is a dash."""
+    names = sorted(told, key=lambda name: (_place(name.split(", ")[0], order), name))
+    blocks = []
+    for overview in OVERVIEWS:
+        lines = [(name, [_value(told[name], method, key) for method, key, _ in overview.columns]) for name in names]
+        lines = [
+            (name, values)
+            for name, values in lines
+            if any(value is not None for value in values) and name.endswith(overview.mode)
+        ]
+        if not lines:
+            continue
+        heads = [head or _HEADS[method] for method, _, head in overview.columns]
+        block = [f"**{overview.title}**", "", f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+        block += [f"| {name} | {' | '.join(_cell(value, overview) for value in values)} |" for name, values in lines]
+        blocks.append("\n".join(block))
+    runs = ", ".join(f"{name} {told[name]['revision'] or 'unknown'}" for name in names)
+    return "\n\n".join([*blocks, f"Made from: {runs}. A `+` stands for changes not yet committed."])
+
+
+def _place(name: str, order: tuple[str, ...]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def _value(own: dict[str, Any], method: str, key: str) -> float | None:
+    value: float | None = own.get(method, {}).get(key)
+    return value
+
+
+def _cell(value: float | None, overview: Overview) -> str:
+    return "–" if value is None else f"{value * (100.0 if overview.share else 1.0):.{overview.digits}f}"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What is kept; nothing if there is no file yet."""
+    if not path.exists():
+        return {}
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return told
+
+
+def write(told: dict[str, Any], path: Path) -> None:
+    """Keep it, a line a figure, so that a change is seen in a diff."""
+    path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables on top of the page, and the list of keys."""
+
+import json
+
+from benchmarks import overview, report
+from benchmarks.keys import MEASURES
+
+FIGURES = {"set": "two_views", "mode": "best", "revision": "abc", "n": 3, "frames": 2}
+
+
+def told_of(**methods):
+    every = {method: {**dict.fromkeys(MEASURES), **values} for method, values in methods.items()}
+    return {**FIGURES, "mediapipe": None, **every}
+
+
+def test_only_what_was_measured_is_shown(tmp_path):
+    kept = overview.kept({}, told_of(ours={"found": 0.5, "pa_mpjpe_mm": 7.25}, mediapipe={"found": 0.25}))
+    kept = overview.kept(kept, {**told_of(ours={"found": 1.0, "ms_per_frame": 20.0}), "set": "small", "mode": "live"})
+    overview.write(kept, tmp_path / "figures.json")
+    assert overview.read(tmp_path / "figures.json") == kept == json.loads((tmp_path / "figures.json").read_text())
+    text = overview.tables(kept, ("small", "two_views"))
+    assert text.index("| small, live | – | 100.0 |") < text.index("| two_views, best | 25.0 | 50.0 |")
+    assert "| two_views, best | – | – | – | – | – | 7.2 | – |" in text
+    assert "Joint rotations" not in text
+    # Only live runs tell a time.
+    assert "| small, live | – | 20.0 |" in text and text.count("two_views, best |") == 2
+
+
+def test_a_new_run_replaces_the_old_one():
+    first = overview.kept({}, told_of(ours={"found": 0.5}, floor={"pa_mpjpe_mm": 1.0}))
+    second = overview.kept(first, told_of(ours={"found": 0.75}))
+    assert list(second) == ["two_views, best"] and "floor" not in second["two_views, best"]
+
+
+def test_the_page_lists_every_key():
+    document = report.DOCUMENT.read_text(encoding="utf-8")
+    assert report.replaced(document, "keys", report.keys_table()) == document
