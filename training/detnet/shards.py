@@ -87,6 +87,15 @@ class Shards:
         return out
 
 
+HELD_OUT: Final = 0.04
+"""the share of each shard's rows, its last ones, that no run trains on"""
+
+
+def held_out(rows: int) -> NDArray[np.int64]:
+    """Which rows of a shard of so many no run trains on."""
+    return np.arange(rows - max(1, round(HELD_OUT * rows)), rows)
+
+
 def find(root: Path, *, complete: str = "flags") -> list[Path]:
     """Folders under `root` that hold a whole shard, in name order."""
     return sorted(path.parent for path in root.glob(f"*/{complete}.npy") if path.parent.suffix != ".partial")

@@ -30,7 +30,7 @@ from blender_handmocap.engine.rotations import aligning_rotation
 
 from .losses import Weights, loss
 from .network import CROP, DetNet, Heads
-from .shards import Shards, find
+from .shards import Shards, find, held_out
 from .taps import HAND_NETWORK, compute_missing, session
 from .trunk import TAPS, Trunk
 
@@ -41,8 +41,6 @@ _HEADS_RATE: Final = {"heads": 2e-3, "tail": 1e-3}
 _TAIL_RATE: Final = 3e-4
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
-_HELD_OUT: Final = 0.04
-"""the share of each shard's rows, its last ones, that no run trains on"""
 
 
 @dataclass(frozen=True)
@@ -131,14 +129,10 @@ class Run:
 
     def take(self, shards: Shards) -> None:
         """Go on with these shards, of which earlier ones keep their held-out rows."""
-        held_out = np.concatenate(
-            [
-                np.arange(end - max(1, round(_HELD_OUT * (end - begin))), end)
-                for begin, end in zip(shards.starts[:-1], shards.starts[1:], strict=True)
-            ]
-        )
-        self.shards, self.validation = shards, held_out
-        self.training = np.setdiff1d(np.arange(len(shards)), held_out)
+        counts = np.diff(shards.starts)
+        kept = [begin + held_out(int(rows)) for begin, rows in zip(shards.starts[:-1], counts, strict=True)]
+        self.shards, self.validation = shards, np.concatenate(kept)
+        self.training = np.setdiff1d(np.arange(len(shards)), self.validation)
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", map_location="cpu", weights_only=True)

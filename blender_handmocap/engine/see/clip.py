@@ -21,26 +21,17 @@ from ..progress import Cancelled, OnProgress, Progress
 from ..runtime import Runtime
 from ..settings import BETA_COUNT, Mode, Settings
 from ..take import HandTrack, State, Take
-from .confidence import calibrated, features
 from .crops import Array, Image
 from .definitions import MEDIAPIPE, MODEL
 from .detnet import load_or_explain
-from .fusion import (
-    blended_confidence,
-    blended_errors,
-    blended_points,
-    blended_side,
-    expected_errors,
-    fused_points,
-    visibility,
-)
+from .fusion import observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .landmarks import HandNetwork
 from .observation import Observation
 from .palms import PalmDetector
 from .records import Arrays, Records, joined
 from .search import Area, SearchPlan
-from .tracker import Track, TrackedHand, Tracker
+from .tracker import Track, Tracker
 
 _CANDIDATES: Final = 4
 """Hands followed at most offline: the performer's two are chosen over the whole clip."""
@@ -85,7 +76,14 @@ class Seer:
         if self.settings.mode == "stills":
             self._tracker.tracks = []
             self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
-        seen = [(hand.track, self._observed(hand, image)) for hand in self._tracker.step(image, time)]
+        blend = None if self._detnet is None else self._detnet.blend
+        seen = [
+            (
+                hand.track,
+                observed(hand.seen, self.camera, blend, motion=hand.motion, size=(image.shape[1], image.shape[0])),
+            )
+            for hand in self._tracker.step(image, time)
+        ]
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
         return seen
@@ -93,31 +91,6 @@ class Seer:
     def live(self, image: Image, *, time: float) -> dict[Side, Observation]:
         """The hand of each side in the next picture, decided from what was seen so far."""
         return self._sides.assign(self.step(image, time=time))
-
-    def _observed(self, hand: TrackedHand, image: Image) -> Observation:
-        seen, (height, width) = hand.seen, image.shape[:2]
-        confidence = float(calibrated(features(seen, motion=hand.motion, width=width, height=height)))
-        points2d, points3d, right = seen.screen[:, :2].copy(), fused_points(seen, self.camera), seen.right
-        sigma2d, sigma3d = expected_errors(seen, confidence)
-        visible = visibility(points2d, width, height)
-        if self._detnet is not None:
-            blend = self._detnet.blend
-            points2d, points3d = blended_points(seen, blend, self.camera)
-            if seen.learned is not None:
-                confidence = blended_confidence(seen.learned, blend, confidence)
-                right = blended_side(seen.learned, right)
-                sigma2d, sigma3d = blended_errors(seen.learned, blend)
-        return Observation(
-            right=right,
-            presence=seen.presence,
-            confidence=confidence,
-            points2d=points2d,
-            sigma2d=sigma2d,
-            points3d=points3d,
-            sigma3d=sigma3d,
-            visibility=visible,
-            crop=seen.crop.copy(),
-        )
 
     def state(self) -> Arrays:
         """Everything the next picture depends on, so that a stopped clip goes on as if it had not stopped."""

@@ -31,7 +31,7 @@ TAPS: Final = ("features_28", "features_14", "features_7")
 FUSION_KEY: Final = "fusion"
 """Where the file keeps how its points and MediaPipe's go together: constants that belong to the weights."""
 
-_TABLES: Final = {"definition": (KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": (5,)}
+_TABLES: Final = {"definition": (2, KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": (5,)}
 _OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "hand")
 
 
@@ -53,7 +53,14 @@ class LearnedHand:
     present: float
     """0..1: the crop shows a hand"""
     of_side: float
-    """0..1: that hand is of the side the crop was cut for"""
+    """0..1: that hand is of the side the crop was shown as"""
+    mirrored: bool
+    """shown as a left hand"""
+
+    @property
+    def right(self) -> float:
+        """0..1: it is a right hand"""
+        return 1.0 - self.of_side if self.mirrored else self.of_side
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,13 @@ class Blend:
     """How MediaPipe's points and DetNet's go together; fitted on drawn hands, kept with the weights."""
 
     definition: Array
-    """(21, 21), rows of sum 1: the model's own points from MediaPipe's"""
+    """(2, 21, 21), rows of sum 1: the model's own points from MediaPipe's, for x and y, and for z"""
     picture: float
     """DetNet's share in x and y"""
     depth: float
     """DetNet's share in z"""
-    certainty: float
-    """by how much DetNet's share falls (in logits) for each e-fold of its expected error over the usual one"""
-    usual_error: float
-    """DetNet's usual expected error, wrist to middle knuckle = 1"""
+    patience: float
+    """of DetNet's expected error: where MediaPipe's point is that far away, half of its share is left"""
     sigma_2d: float
     """error of the blended points in the picture over DetNet's expected one"""
     sigma_3d: float
@@ -81,7 +86,15 @@ class Blend:
     @classmethod
     def plain(cls) -> Blend:
         """Equal parts in the picture, depth mostly DetNet's, nothing calibrated: before anything was fitted."""
-        return cls(np.eye(KEYPOINT_COUNT), 0.5, 0.75, 0.0, 0.15, 1.0, 1.0, np.array([0.0, 1.0, 0.0, 0.0, 0.0]))
+        return cls(
+            definition=np.stack([np.eye(KEYPOINT_COUNT)] * 2),
+            picture=0.5,
+            depth=0.75,
+            patience=np.inf,
+            sigma_2d=1.0,
+            sigma_3d=1.0,
+            confidence=np.array([0.0, 1.0, 0.0, 0.0, 0.0]),
+        )
 
     @classmethod
     def from_text(cls, text: str) -> Blend:
@@ -138,6 +151,7 @@ class DetNet:
             visible=values["visibility"],
             present=float(values["hand"][0]),
             of_side=float(values["hand"][1]),
+            mirrored=mirrored,
         )
 
 

@@ -15,9 +15,11 @@ from typing import Final
 import numpy as np
 
 from ..camera import Camera
+from .confidence import calibrated, features
 from .crops import Array
 from .detnet import Blend, LearnedHand
 from .landmarks import SeenHand
+from .observation import Observation
 
 _KNUCKLES: Final = (5, 9, 13, 17)
 
@@ -29,8 +31,38 @@ _SHARE_2D: Final = 0.02
 """of the longer side of the hand's box"""
 _SIGMA_3D: Final = 0.11
 """in mean palm bones: a centimetre on a grown-up's hand"""
+_JUMP: Final = 2.0
+"""Logits of confidence that a jump by a whole hand costs; drawn stills know nothing about motion."""
 _WORST_FACTOR: Final = 4.0
 """by which the least trusted observation's errors are larger"""
+
+
+def observed(
+    seen: SeenHand, camera: Camera, blend: Blend | None, *, motion: float, size: tuple[int, int]
+) -> Observation:
+    """What is known of a hand; `motion` in shares of its box, `size` of the picture. `blend`: with DetNet, or none."""
+    width, height = size
+    points2d, points3d = seen.screen[:, :2].copy(), fused_points(seen, camera)
+    confidence = float(calibrated(features(seen, motion=motion, width=width, height=height)))
+    sigma2d, sigma3d = expected_errors(seen, confidence)
+    right = seen.right
+    if blend is not None:
+        points2d, points3d = blended_points(seen, blend, camera)
+        if seen.learned is not None:
+            confidence = blended_confidence(seen, seen.learned, blend, motion=motion, size=size)
+            right = (right + seen.learned.right) / 2
+            sigma2d, sigma3d = blended_errors(seen.learned, blend)
+    return Observation(
+        right=right,
+        presence=seen.presence,
+        confidence=confidence,
+        points2d=points2d,
+        sigma2d=sigma2d,
+        points3d=points3d,
+        sigma3d=sigma3d,
+        visibility=visibility(points2d, width, height),
+        crop=seen.crop.copy(),
+    )
 
 
 def fused_points(seen: SeenHand, camera: Camera) -> Array:
@@ -43,24 +75,39 @@ def blended_points(seen: SeenHand, blend: Blend, camera: Camera) -> tuple[Array,
 
     -> (21, 2) pixels; (21, 3) relative to the wrist, mean palm bone 1, camera axes of the full picture
     """
-    moved = blend.definition @ mediapipe_form(seen)
-    pixels: Array = blend.definition @ seen.screen[:, :2]
+    theirs, form = in_definition(seen, blend)
     learned = seen.learned
     if learned is None:
-        return pixels, _in_camera(moved, seen, camera)
-    form = learned.form - learned.form.mean(0)
-    moved = (moved - moved.mean(0)) * (np.linalg.norm(form) / max(float(np.linalg.norm(moved)), 1e-9))
-    share = blended_share(learned, blend)
-    pixels = np.asarray(pixels + (learned.points - pixels) * share[:, :2])
-    return pixels, _in_camera(moved + (form - moved) * share, seen, camera)
+        return theirs, _in_camera(form, seen, camera)
+    return joined(theirs, learned.points, learned, blend), _in_camera(joined_forms(form, learned, blend), seen, camera)
 
 
-def blended_share(learned: LearnedHand, blend: Blend) -> Array:
-    """(21, 3) DetNet's share in x, y and z of each point: smaller where it expects to be further off than usual."""
-    doubt = blend.certainty * np.log(np.maximum(learned.error_3d, 1e-6) / blend.usual_error)
-    usual = np.array([blend.picture, blend.picture, blend.depth])
-    odds = np.log(usual / (1.0 - usual)) - doubt[:, None]
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))
+def in_definition(seen: SeenHand, blend: Blend) -> tuple[Array, Array]:
+    """MediaPipe's points in the model's definition: (21, 2) pixels; (21, 3) about their middle, as `mediapipe_form`."""
+    form, (across, along) = mediapipe_form(seen), blend.definition
+    moved = np.column_stack([across @ form[:, :2], along @ form[:, 2]])
+    return np.asarray(across @ seen.screen[:, :2]), moved - moved.mean(0)
+
+
+def joined(theirs: Array, ours: Array, learned: LearnedHand, blend: Blend) -> Array:
+    """(21, 2) pixels from MediaPipe's and DetNet's."""
+    doubt = _doubt(theirs, ours, learned.error_2d, blend)
+    return np.asarray(ours + (theirs - ours) * ((1.0 - blend.picture) * doubt)[:, None])
+
+
+def joined_forms(theirs: Array, learned: LearnedHand, blend: Blend) -> Array:
+    """(21, 3) about their middle, wrist to middle knuckle about 1, from MediaPipe's and DetNet's."""
+    ours = learned.form - learned.form.mean(0)
+    theirs = theirs * (np.linalg.norm(ours) / max(float(np.linalg.norm(theirs)), 1e-9))
+    doubt = _doubt(theirs, ours, learned.error_3d, blend)
+    share = 1.0 - np.array([blend.picture, blend.picture, blend.depth])
+    return np.asarray(ours + (theirs - ours) * (doubt[:, None] * share))
+
+
+def _doubt(theirs: Array, ours: Array, error: Array, blend: Blend) -> Array:
+    """(21,) what is left of MediaPipe's share where it says something quite different."""
+    distance = np.linalg.norm(theirs - ours, axis=1) / np.maximum(error, 1e-6)
+    return np.asarray(1.0 / (1.0 + (distance / blend.patience) ** 2))
 
 
 def mediapipe_form(seen: SeenHand) -> Array:
@@ -98,17 +145,21 @@ def blended_errors(learned: LearnedHand, blend: Blend) -> tuple[Array, Array]:
     return learned.error_2d * blend.sigma_2d, learned.error_3d * blend.sigma_3d
 
 
-def blended_confidence(learned: LearnedHand, blend: Blend, confidence: float) -> float:
-    """MediaPipe's confidence and what DetNet thinks of the crop, calibrated together."""
-    box = max(float(np.ptp(learned.points, axis=0).max()), 1e-6)
-    signs = [1.0, *(_logit(p) for p in (confidence, learned.present, learned.of_side))]
-    score = blend.confidence @ [*signs, np.log(max(float(learned.error_2d.mean()), 1e-6) / box)]
+def blended_confidence(
+    seen: SeenHand, learned: LearnedHand, blend: Blend, *, motion: float, size: tuple[int, int]
+) -> float:
+    """Probability that the blend is right: MediaPipe's confidence and what DetNet says, calibrated together."""
+    score = blend.confidence[0] + blend.confidence[1:] @ confidence_signs(seen, learned, size)
+    score -= _JUMP * min(motion, 2.0)
     return float(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))))
 
 
-def blended_side(learned: LearnedHand, right: float) -> float:
-    """Probability of a right hand from MediaPipe's and DetNet's."""
-    return (right + (learned.of_side if right >= 0.5 else 1.0 - learned.of_side)) / 2
+def confidence_signs(seen: SeenHand, learned: LearnedHand, size: tuple[int, int]) -> Array:
+    """(4,) logits of MediaPipe's confidence, DetNet's presence and side; log of its error in shares of the box."""
+    own = float(calibrated(features(seen, motion=0.0, width=size[0], height=size[1])))
+    box = max(float(np.ptp(learned.points, axis=0).max()), 1e-6)
+    error = np.log(max(float(learned.error_2d.mean()), 1e-6) / box)
+    return np.array([*(_logit(p) for p in (own, learned.present, learned.of_side)), error])
 
 
 def _logit(probability: float) -> float:

@@ -41,7 +41,7 @@ class SeenHand:
     right: float
     """0..1: it is a right hand, for a picture that is not mirrored"""
     learned: LearnedHand | None = None
-    """what DetNet says; None where it was not asked, or the crop was shown to it as the wrong side"""
+    """what DetNet says; None where it was not asked, or shown a left hand as a right one"""
 
     @cached_property
     def next_crop(self) -> Array:
@@ -95,7 +95,8 @@ class HandNetwork:
         """From a batch of one."""
         flipped = self._flips(right)
         hand = _read_mediapipe(crop, *(found[name][0] for name in _OUTPUTS), flipped=flipped)
-        if self._detnet is None or (hand.right < 0.5) != flipped:
+        # Whoever follows a hand knows its side better than one picture of it.
+        if self._detnet is None or (right is None and hand.right < 0.5):
             return hand
         return replace(hand, learned=self._detnet.read(found, crop, mirrored=flipped))
 

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fit how MediaPipe's points and DetNet's go together, and write it into the network's file.
+
+    python -m training.detnet.blend --shards DIR --model blender_handmocap/models/detnet.onnx
+
+Only rows that no run trains on are used: the held-out end of every training shard. Fitted are the
+linear maps from MediaPipe's keypoints to the model's own, how far apart the two may be, the errors of
+the blend against those DetNet expects, and the confidence. DetNet's shares are given: drawn hands are
+its home, and would leave MediaPipe nothing. Prints what each choice leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.confidence import RIGHT_SHARE
+from blender_handmocap.engine.see.crops import HAND_INPUT
+from blender_handmocap.engine.see.detnet import FUSION_KEY, Blend, DetNet, LearnedHand
+from blender_handmocap.engine.see.fusion import confidence_signs, in_definition, joined, joined_forms, mediapipe_form
+from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
+from training.mediapipe.confidence import calibration_error, logistic, reliability
+
+from .shards import find, held_out
+from .train import similarity_errors
+
+Array = NDArray[np.float64]
+
+WHOLE: Final = np.array([HAND_INPUT / 2, HAND_INPUT / 2, HAND_INPUT, HAND_INPUT, 0.0])
+"""The crop that is the picture."""
+_LEAST_PRESENCE: Final = 0.5
+"""Crops that the tracker would not keep teach nothing."""
+_FOLLOWED_WRONG: Final = 0.25
+"""palms: MediaPipe's points further off than this are of something else and say nothing about its definition"""
+_RIDGE: Final = 0.05
+"""how strongly a row of the map is drawn to its own keypoint, in mean squared coordinates of the hand"""
+_PATIENCES: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 1e6)
+_TO_AXIS_2D: Final = float(np.sqrt(2.0 / np.pi))
+"""standard deviation along one axis over the mean distance, of a round cloud in the plane"""
+_TO_AXIS_3D: Final = float(np.sqrt(np.pi / 8.0))
+"""the same in space"""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the engine saw in crops whose truth is known."""
+
+    seen: list[SeenHand]
+    points2d: Array
+    """(N, 21, 2) crop pixels"""
+    points3d: Array
+    """(N, 21, 3) about the middle knuckle, wrist to middle knuckle = 1"""
+    own: NDArray[np.bool_]
+    """(N,) the crop shows the hand it was cut for"""
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def of(self, chosen: NDArray[np.bool_]) -> Looked:
+        """Some of them."""
+        seen = [self.seen[i] for i in np.flatnonzero(chosen)]
+        return Looked(seen, self.points2d[chosen], self.points3d[chosen], self.own[chosen])
+
+
+def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> Looked:
+    """Show the held-out rows (or all) of shards to the engine's networks, as the tracker does that follows a hand."""
+    runtime = Runtime.choose("cpu", 1)
+    hands = HandNetwork(runtime, DetNet(runtime.network_from(model)))
+    seen, points2d, points3d, own = [], [], [], []
+    for folder in folders:
+        images = np.load(folder / "image.npy", mmap_mode="r")
+        rows = np.arange(len(images)) if whole else held_out(len(images))
+        for row in rows:
+            seen += hands.look(np.asarray(images[row]), [WHOLE], [1.0])
+        points2d.append(np.load(folder / "points2d.npy")[rows])
+        points3d.append(np.load(folder / "points3d.npy")[rows])
+        own.append(np.load(folder / "flags.npy")[rows, 0] > 0)
+    truth = np.concatenate(points3d).astype(np.float64)
+    relative = truth - truth[:, 9:10]
+    unit = np.maximum(np.linalg.norm(relative[:, :1], axis=-1, keepdims=True), 1e-9)
+    return Looked(seen, np.concatenate(points2d).astype(np.float64), relative / unit, np.concatenate(own))
+
+
+def learned_of(looked: Looked) -> list[LearnedHand]:
+    """DetNet's part of each."""
+    return [hand.learned for hand in looked.seen if hand.learned is not None]
+
+
+def definition_map(values: Array, truth: Array) -> Array:
+    """(21, 21), rows of sum 1: the truth (M, 21) from values (M, 21) along an axis, a row each."""
+    count = values.shape[1]
+    found = np.zeros((count, count))
+    for k in range(count):
+        others = np.delete(np.arange(count), k)
+        # Differences to the keypoint itself: whatever the weights, the row's sum stays one.
+        design, off = values[:, others] - values[:, k : k + 1], truth[:, k] - values[:, k]
+        ridge = _RIDGE * float((design**2).sum()) / len(others)
+        weights = np.linalg.solve(design.T @ design + ridge * np.eye(len(others)), design.T @ off)
+        found[k, others], found[k, k] = weights, 1.0 - weights.sum()
+    return found
+
+
+def definition_maps(looked: Looked) -> Array:
+    """(2, 21, 21) for x and y, from the picture; and for z, from the forms scaled onto the truth."""
+    pixels = np.stack([hand.screen[:, :2] for hand in looked.seen])
+    across = definition_map(_columns(pixels), _columns(looked.points2d))
+    forms = np.stack([mediapipe_form(hand) for hand in looked.seen])
+    truth = looked.points3d - looked.points3d.mean(1, keepdims=True)
+    scale = (forms * truth).sum((1, 2)) / (forms**2).sum((1, 2))
+    return np.stack([across, definition_map(forms[..., 2] * scale[:, None], truth[..., 2])])
+
+
+def _columns(points: Array) -> Array:
+    """(N, 21, 2) -> (2 N, 21)"""
+    return np.asarray(points.swapaxes(1, 2).reshape(-1, points.shape[1]))
+
+
+def mapped(looked: Looked, blend: Blend) -> tuple[Array, Array]:
+    """MediaPipe's (N, 21, 2) pixels and (N, 21, 3) forms in the model's definition."""
+    both = [in_definition(hand, blend) for hand in looked.seen]
+    return np.stack([pixels for pixels, _ in both]), np.stack([form for _, form in both])
+
+
+def blended(looked: Looked, blend: Blend) -> tuple[Array, Array]:
+    """(N, 21, 2) pixels and (N, 21, 3) palms about the middle knuckle, as the engine blends them."""
+    every = zip(*mapped(looked, blend), learned_of(looked), strict=True)
+    both = [(joined(xy, one.points, one, blend), joined_forms(form, one, blend)) for xy, form, one in every]
+    forms = np.stack([form for _, form in both])
+    return np.stack([pixels for pixels, _ in both]), forms - forms[:, 9:10]
+
+
+def errors(looked: Looked, pixels: Array, form: Array) -> dict[str, float]:
+    """Mean pixels of the crop, and palms after a similarity alignment and after none but scale."""
+    scale = (form * looked.points3d).sum((1, 2)) / np.maximum((form**2).sum((1, 2)), 1e-12)
+    rooted = np.linalg.norm(form * scale[:, None, None] - looked.points3d, axis=-1)
+    return {
+        "pixels": float(np.linalg.norm(pixels - looked.points2d, axis=-1).mean()),
+        "aligned": float(similarity_errors(form, looked.points3d).mean()),
+        "rooted": float(rooted.mean()),
+    }
+
+
+def fit(looked: Looked) -> Blend:
+    """Everything of a blend, from crops of every kind."""
+    hands = kept(looked)
+    hands = hands.of(hands.own)
+    forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
+    trusted = similarity_errors(forms, hands.points3d).mean(1) < _FOLLOWED_WRONG
+    start = replace(Blend.plain(), definition=definition_maps(hands.of(trusted)))
+    best = min((replace(start, patience=value) for value in _PATIENCES), key=lambda blend: _cost(hands, blend))
+    pixels, form = blended(hands, best)
+    learned = learned_of(hands)
+    expected_2d = np.stack([one.error_2d for one in learned])
+    expected_3d = np.stack([one.error_3d for one in learned])
+    off_2d = np.linalg.norm(pixels - hands.points2d, axis=-1)
+    off_3d = np.linalg.norm(form - hands.points3d, axis=-1)
+    best = replace(
+        best,
+        sigma_2d=_TO_AXIS_2D * float(np.median(off_2d) / np.median(expected_2d)),
+        sigma_3d=_TO_AXIS_3D * float(np.median(off_3d) / np.median(expected_3d)),
+    )
+    return replace(best, confidence=confidence(looked, best))
+
+
+def _cost(looked: Looked, blend: Blend) -> float:
+    told = errors(looked, *blended(looked, blend))
+    # A palm spans about 90 pixels of a crop: all three in palms.
+    return told["pixels"] / 90.0 + told["aligned"] + 0.5 * told["rooted"]
+
+
+def kept(looked: Looked) -> Looked:
+    """What the tracker would have kept."""
+    return looked.of(np.array([hand.presence >= _LEAST_PRESENCE and hand.learned is not None for hand in looked.seen]))
+
+
+def signs(looked: Looked) -> Array:
+    """(N, 4) what the confidence is made from."""
+    pairs = zip(looked.seen, learned_of(looked), strict=True)
+    return np.stack([confidence_signs(hand, one, (HAND_INPUT, HAND_INPUT)) for hand, one in pairs])
+
+
+def is_right(looked: Looked, blend: Blend) -> NDArray[np.bool_]:
+    """(N,) whether the blend's mean point error is below a tenth of the hand's box, and it is that hand at all."""
+    pixels, _ = blended(looked, blend)
+    box = np.ptp(looked.points2d, axis=1).max(1)
+    return np.asarray(looked.own & (np.linalg.norm(pixels - looked.points2d, axis=-1).mean(1) < RIGHT_SHARE * box))
+
+
+def confidence(looked: Looked, blend: Blend) -> Array:
+    """(5,) logistic coefficients over `signs`; one that would speak against its sign is left out."""
+    hands = kept(looked)
+    values, right = signs(hands), is_right(hands, blend)
+    direction = np.array([1, 1, 1, -1])
+    used = [0, 1, 2, 3]
+    while True:
+        found = logistic(values[:, used], right)
+        wrong = [i for i, index in enumerate(used) if found[i + 1] * direction[index] < 0]
+        if not wrong:
+            break
+        del used[wrong[0]]
+    out = np.zeros(5)
+    out[[0, *(index + 1 for index in used)]] = found
+    return out
+
+
+def write(blend: Blend, path: Path) -> None:
+    """Put a blend into a network's file, in the place of the one there."""
+    model = onnx.load(str(path))
+    others = [entry for entry in model.metadata_props if entry.key != FUSION_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend([*others, onnx.StringStringEntryProto(key=FUSION_KEY, value=blend.to_text())])
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def report(looked: Looked, blend: Blend) -> str:
+    """Table of errors: each alone, and blends."""
+    every = kept(looked)
+    hands = every.of(every.own)
+    learned = learned_of(hands)
+    forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
+    lines = [f"{len(hands)} hands of {len(looked)} crops; pixels of 224, palms aligned, palms scaled alone"]
+    for name, (pixels, form) in {
+        "MediaPipe": (np.stack([hand.screen[:, :2] for hand in hands.seen]), forms),
+        "MediaPipe, definition mapped": mapped(hands, blend),
+        "DetNet": (np.stack([one.points for one in learned]), np.stack([one.form for one in learned])),
+        "blend without doubt": blended(hands, replace(blend, patience=1e6)),
+        "blend": blended(hands, blend),
+    }.items():
+        told = errors(hands, pixels, form - form[:, 9:10])
+        lines.append(f"{name:34s} {told['pixels']:6.2f} {told['aligned']:7.4f} {told['rooted']:7.4f}")
+    lines.append(
+        f"patience {blend.patience:.1f}, errors x {blend.sigma_2d:.2f} {blend.sigma_3d:.2f}, "
+        f"confidence {np.round(blend.confidence, 2).tolist()}"
+    )
+    score = blend.confidence[0] + signs(every) @ blend.confidence[1:]
+    said, right = 1.0 / (1.0 + np.exp(-score)), is_right(every, blend)
+    lines += [f"  said {a:.2f} true {b:.2f} ({n})" for a, b, n in reliability(said, right)]
+    lines.append(f"calibration error {calibration_error(said, right):.3f}")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--test", type=Path, help="shards from the sources kept for testing: judged, not fitted to")
+    options = parser.parse_args(arguments)
+    looked = look(find(options.shards), options.model)
+    blend = fit(looked)
+    write(blend, options.model)
+    sys.stdout.write(report(looked, blend))
+    if options.test:
+        sys.stdout.write("kept for testing: " + report(look(find(options.test), options.model, whole=True), blend))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
