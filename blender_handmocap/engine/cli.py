@@ -119,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_out(resolve, "the take to write", required=True)
     resolve.add_argument("--palm-mm", type=float)
     resolve.add_argument("--smoothing", type=float, default=1.0)
+    _add_mano(resolve)
     _add_progress(resolve)
     resolve.set_defaults(run=_resolve)
 
@@ -136,6 +137,12 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--progress", choices=get_args(Style), default="auto")
 
 
+def _add_mano(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mano-dir", metavar="FOLDER", help="solve with your own MANO_RIGHT and MANO_LEFT files (.pkl or .npz)"
+    )
+
+
 def _add_capture_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     """Everything that seeing needs to know; returned is the group of options that name the lens."""
     parser.add_argument("--hands", choices=get_args(Hands), default="auto")
@@ -149,6 +156,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> argparse._MutuallyE
     lens.add_argument("--focal", type=float, help="focal length, pixels")
     parser.add_argument("--distortion", metavar="K1,K2,P1,P2,K3", help="lens distortion as OpenCV has it")
     parser.add_argument("--palm-mm", type=float, help="palm length, wrist to middle knuckle, millimetres")
+    _add_mano(parser)
     parser.add_argument("--smoothing", type=float, default=1.0, help="strength of the polish; 0: none")
     parser.add_argument("--eyes", choices=get_args(Eyes), default="detnet", help="MediaPipe with ours, or alone")
     parser.add_argument("--device", choices=get_args(Device), default="auto")
@@ -163,7 +171,17 @@ def settings_from(options: argparse.Namespace) -> Settings:
     plain["region"] = box_from_text(options.region) if options.region else None
     plain["ignore"] = tuple(box_from_text(text) for text in options.ignore)
     plain["distortion"] = numbers_from_text(options.distortion, 5) if options.distortion else ()
-    return Settings(**plain)
+    return _with_mano(Settings(**plain), options.mano_dir)
+
+
+def _with_mano(settings: Settings, folder: str | None) -> Settings:
+    """The settings with what `--mano-dir` names."""
+    if folder is None:
+        return settings
+    from .hand.hands import files_in
+
+    found = {side: str(Path(path).resolve()) if path else "" for side, path in files_in(folder).items()}
+    return replace(settings, mano_right=found["right"], mano_left=found["left"])
 
 
 class _Interrupt:
@@ -319,6 +337,7 @@ def _resolve(options: argparse.Namespace) -> int:
     settings = replace(pipeline.settings_of(take), smoothing=options.smoothing)
     if options.palm_mm is not None:
         settings = replace(settings, palm_mm=options.palm_mm)
+    settings = _with_mano(settings, options.mano_dir)
     reporter = Reporter(options.progress)
     with _Interrupt() as cancelled:
         try:

@@ -18,7 +18,7 @@ from .camera import Camera, choose_camera
 from .errors import BadInputError, MovingCameraError, NothingFoundError
 from .fit.clip import solve
 from .footage import Footage, open_footage
-from .hand.free import free_hand
+from .hand.hands import chosen_hands, free_hands
 from .hand.model import HandModel
 from .hand.names import SIDES, Side
 from .models import model_cards
@@ -41,7 +41,7 @@ _CHUNK: Final = 16
 """pictures seen between two writes to the disk"""
 _PART_FRAMES: Final = 64
 """pictures after which the first part of a capture is shown; two seconds of an ordinary clip"""
-_AFTER_SEEING: Final = ("smoothing", "calibrate", "threads", "betas", "palm_mm")
+_AFTER_SEEING: Final = ("smoothing", "calibrate", "threads", "betas", "palm_mm", "mano_right", "mano_left")
 """settings that change how a result is solved and polished, not what is seen"""
 _PREVIEW_QUALITY: Final = 80
 _PREVIEW_SIDE: Final = 480
@@ -49,15 +49,19 @@ _PREVIEW_SIDE: Final = 480
 
 
 def hand_models(take: Take) -> dict[Side, HandModel]:
-    """The hands a take was solved with."""
+    """The hands a take was solved with, for drawing and export."""
     named = str(take.meta.get("hand_model", ""))
-    models = {side: free_hand(side) for side in SIDES}
-    if named and not named.startswith(models["right"].id):
+    # A take that says nothing, as a truth does, is of the hand that ships.
+    if not named or named.startswith(free_hands().right.id):
+        return free_hands().models
+    choices = settings_of(take)
+    hands = chosen_hands(choices.mano_right, choices.mano_left)
+    if hands.id != named:
         raise BadInputError(
             f"The take was solved with the hand model {named.split('+')[0]!r}, which is not at hand; "
-            "resolve it again, or choose your MANO files."
+            "choose the MANO files it was solved with, or resolve it again."
         )
-    return models
+    return hands.models
 
 
 def settings_as_dict(settings: Settings) -> dict[str, Any]:
@@ -245,15 +249,9 @@ def solved(
     take: Take, settings: Settings, *, on_progress: OnProgress | None = None, cancelled: Cancelled | None = None
 ) -> Take:
     """Pose, shape and place from what a take has seen, then polished."""
-    models = {side: free_hand(side) for side in SIDES}
-    meta = {
-        **take.meta,
-        "engine": VERSION,
-        "settings": settings_as_dict(settings),
-        "hand_model": f"{models['right'].id}+{models['right'].sha256}",
-    }
+    meta = {**take.meta, "engine": VERSION, "settings": settings_as_dict(settings)}
     posed = solve(replace(take, meta=meta), settings=settings, on_progress=on_progress, cancelled=cancelled)
-    return polish(posed, PolishSettings(strength=settings.smoothing))
+    return polish(posed, PolishSettings(strength=settings.smoothing), models=hand_models(posed))
 
 
 def resolve(
@@ -274,7 +272,7 @@ def resolve(
 
 def repolish(take: Take, choices: PolishSettings, *, parent: Path) -> Take:
     """A new take with the raw result smoothed and its gaps filled anew."""
-    return polish(_child(take, parent), choices)
+    return polish(_child(take, parent), choices, models=hand_models(take))
 
 
 def _child(take: Take, parent: Path) -> Take:

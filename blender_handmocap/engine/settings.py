@@ -49,6 +49,10 @@ class Settings:
     """the performer's measured shape, ten numbers; empty: the mean hand"""
     calibrate: bool = False
     """estimate bone proportions from the clip, kept only when held-out frames agree better"""
+    mano_right: str = ""
+    """the user's own MANO_RIGHT file to solve with; empty, as the left one: the free hand"""
+    mano_left: str = ""
+    """MANO_LEFT; one of the two is enough"""
     smoothing: float = 1.0
     """strength of the polish; 0 leaves the solved result as it is"""
     eyes: Eyes = "detnet"

@@ -20,6 +20,7 @@ from blender_handmocap.engine.fit.terms import (
     pose_prior,
     reprojection,
 )
+from blender_handmocap.engine.fit.terms.pairs import PairRows
 from blender_handmocap.engine.fit.terms.prediction import Prediction, predicted
 from blender_handmocap.engine.fit.terms.robust import geman_mcclure
 from blender_handmocap.engine.hand.free import free_hand, free_hinges
@@ -259,7 +260,7 @@ def touching_hands(chain: Chain) -> tuple[HandState, HandState]:
     return right, left
 
 
-def contacts(chain: Chain, right: HandState, left: HandState) -> collision.Contacts:
+def contacts(chain: Chain, right: HandState, left: HandState) -> PairRows:
     spheres = collision.SphereSet.on_chain(fitted_spheres(free_hand("right"), chain.rest), chain)
     return collision.evaluate(
         spheres, chain, chain.pose(right), right.translation, chain.pose(left), left.translation, 0.002

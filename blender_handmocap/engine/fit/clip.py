@@ -17,21 +17,22 @@ from numpy.typing import NDArray
 
 from .. import rotations
 from ..errors import CancelledError
-from ..hand.free import free_hand, free_hinges
-from ..hand.model import HandModel
+from ..hand.hands import Hands, chosen_hands
 from ..hand.names import JOINT_COUNT, SIDES, Side
 from ..hand.spheres import fitted_spheres
 from ..progress import Cancelled, OnProgress, Progress
-from ..see.definitions import MODEL, offsets
+from ..see.definitions import MODEL
 from ..settings import Settings
-from ..take import HandTrack, State, Take
-from . import corrections as fixes, hypotheses, observations, shape, spatial
+from ..take import CONTACT_DTYPE, HandTrack, State, Take
+from . import contacts, corrections as fixes, hypotheses, observations, shape, spatial
 from .energy import Energy
 from .kinematics import Chain, HandState, concatenate
 from .poses import hand_poses
 from .settings import FitSettings
+from .terms import collision
 from .terms.collision import SphereSet
-from .window import Frames, Window
+from .terms.relative_root import SeenVector
+from .window import Frames, Window, pair_frames
 
 _LEAST_POINTS: Final = 4
 """points that must be seen for a frame to say anything about the pose"""
@@ -66,39 +67,40 @@ def solve(
     """Fill rotation, translation, points and the raw copies from the seen part of a take.
 
     Reads only what was seen, the corrections, betas and size. `settings.mode` "stills" takes the
-    frames as pictures without order; `settings.calibrate` may change betas (see `shape`).
+    frames as pictures without order; `settings.calibrate` may change betas (see `shape`). Rotations and
+    betas are those of the hand that `settings` names (MANO files or the free hand); `meta` says which.
     """
     choices = Settings() if settings is None else settings
     weights = FitSettings() if fit is None else fit
+    model = chosen_hands(choices.mano_right, choices.mano_left)
     if choices.calibrate:
-        take = shape.with_shape(take, shape.calibrate(take, weights))
-    model = free_hand("right")
+        take = shape.with_shape(take, shape.calibrate(take, weights, model))
     energy, plain = energies(model, take, weights)
     hands = [hand for side in SIDES if (hand := _hand(take, side, energy.chain, weights)) is not None]
     total = sum(len(hand.frames) for hand in hands)
     report = _Report(on_progress, cancelled, total)
     states = {hand.side: _starts(hand, energy, report, ordered=choices.mode != "stills") for hand in hands}
+    spheres = SphereSet.on_chain(fitted_spheres(model.right, energy.chain.rest), energy.chain)
     if choices.mode != "stills":
-        spheres = SphereSet.on_chain(fitted_spheres(model, energy.chain.rest), energy.chain)
         states = _through_windows(take, hands, states, energy, plain, spheres, report)
     tracks = {side: HandTrack.absent(len(take)) for side in SIDES}
     for hand in hands:
-        tracks[hand.side] = _track(take, hand, states[hand.side], energy.chain)
+        tracks[hand.side] = _track(take, hand, states[hand.side], energy.chain, model)
     seen_keys = ("confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
     tracks = {
         side: replace(track, **{key: getattr(take.track(side), key) for key in seen_keys})
         for side, track in tracks.items()
     }
-    return replace(take, left=tracks["left"], right=tracks["right"])
+    touches = _touches(hands, states, plain.chain, spheres, weights)
+    meta = {**take.meta, "hand_model": model.id}
+    return replace(take, left=tracks["left"], right=tracks["right"], contacts=touches, meta=meta)
 
 
-def energies(model: HandModel, take: Take, settings: FitSettings) -> tuple[Energy, Energy]:
+def energies(model: Hands, take: Take, settings: FitSettings) -> tuple[Energy, Energy]:
     """The energy that meets the take's observations, and one for the model's own points; right hands."""
-    rest = model.rest(take.betas, take.size)
-    hinges = free_hinges("right")
-    table = offsets(str(take.meta.get("definition", MODEL)))
-    energy = Energy(Chain(rest, hinges, table * rest.scale), settings)
-    return energy, Energy(Chain(rest, hinges), settings)
+    rest = model.right.rest(take.betas, take.size)
+    shift = observations.definition_shift(str(take.meta.get("definition", MODEL)), rest)
+    return Energy(Chain(rest, model.hinges, shift), settings), Energy(Chain(rest, model.hinges), settings)
 
 
 class _Report:
@@ -199,10 +201,13 @@ def _through_windows(
         present = [h for h in hands if inside[h.side].size]
         if not present:
             continue
+        frame = np.concatenate([h.frames[inside[h.side]] for h in present])
+        left = np.concatenate([np.full(len(inside[h.side]), h.side == "left") for h in present])
         frames = Frames(
-            frame=np.concatenate([h.frames[inside[h.side]] for h in present]),
+            frame=frame,
             time=np.concatenate([h.time[inside[h.side]] for h in present]),
-            left=np.concatenate([np.full(len(inside[h.side]), h.side == "left") for h in present]),
+            left=left,
+            vector=_seen_vector(take, pair_frames(frame, left)[0]),
             seen=observations.concatenate([h.seen.take(inside[h.side]) for h in present]),
             pins=fixes.concatenate([h.pins.take(inside[h.side]) for h in present]),
         )
@@ -210,6 +215,8 @@ def _through_windows(
         start = concatenate([out[h.side].take(inside[h.side]) for h in present])
         solved = window.solve(start, steps=settings.clip_steps, cancelled=report.cancelled)
         report.check()
+        if settings.contact:
+            solved = _held_together(take, window, solved, spheres, report)
         keep_from = first + settings.overlap // 2 if first else 0
         begin = 0
         for h in present:
@@ -225,7 +232,50 @@ def _through_windows(
     return out
 
 
-def _track(take: Take, hand: Hand, state: HandState, chain: Chain) -> HandTrack:
+def _seen_vector(take: Take, frames: NDArray[np.intp]) -> SeenVector | None:
+    """What was seen of the way from wrist to wrist in `frames` (P,)."""
+    pair = take.pair
+    if pair is None or not pair.valid[frames].any():
+        return None
+    sigma = np.where(pair.valid[frames, None], pair.sigma[frames], np.inf)
+    vector = np.where(pair.valid[frames, None], pair.vector[frames], 0.0)
+    return SeenVector(vector.T * take.size, sigma.T * take.size)
+
+
+def _held_together(take: Take, window: Window, state: HandState, spheres: SphereSet, report: _Report) -> HandState:
+    """The window solved on, with what seems to touch held together."""
+    near = window.near_pairs(state)
+    if not near.size:
+        return state
+    settings, chain = window.settings, window.chain
+    frames, right, left = (part[near] for part in window.pairs)
+    likely = contacts.proposed(spheres, chain, state.take(right), state.take(left), settings)
+    if take.pair is not None:
+        likely = contacts.with_seen(likely, take.pair.contact[frames], take.pair.valid[frames])
+    window.wanted = contacts.wanted(contacts.eased(likely, take.time[frames], settings), near)
+    if not window.wanted.pair.size:
+        return state
+    state = window.solve(state, steps=settings.contact_steps, cancelled=report.cancelled)
+    report.check()
+    return state
+
+
+def _touches(
+    hands: list[Hand], states: dict[Side, HandState], chain: Chain, spheres: SphereSet, settings: FitSettings
+) -> NDArray[np.void]:
+    """The take's contact records: which parts of the hands touch in the result."""
+    both = {hand.side: hand for hand in hands}
+    if len(both) < len(SIDES):
+        return np.zeros(0, CONTACT_DTYPE)
+    frames, right, left = np.intersect1d(both["right"].frames, both["left"].frames, return_indices=True)
+    near = collision.near(
+        states["right"].translation[:, right], states["left"].translation[:, left], settings.collision_gate
+    )
+    first, second = states["right"].take(right[near]), states["left"].take(left[near])
+    return contacts.records(contacts.gaps(spheres, chain, first, second), frames[near], settings)
+
+
+def _track(take: Take, hand: Hand, state: HandState, chain: Chain, hands: Hands) -> HandTrack:
     """The solved part of a track, in the hand's own side and in the take's conventions."""
     track = HandTrack.absent(len(take))
     side, frames = hand.side, hand.frames
@@ -238,7 +288,7 @@ def _track(take: Take, hand: Hand, state: HandState, chain: Chain) -> HandTrack:
     rotation[frames] = solved
     translation = np.full((len(take), 3), np.nan)
     translation[frames] = place
-    model = free_hand(side)
+    model = hands.model(side)
     points = track.points.copy()
     points[frames] = model.pose(solved, place, model.rest(take.betas, take.size)).keypoints
     kind = np.full(len(take), State.ABSENT, dtype=np.uint8)

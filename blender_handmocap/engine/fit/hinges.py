@@ -29,6 +29,22 @@ def free_index(hinges: Hinges) -> NDArray[np.intp]:
     return np.flatnonzero(hinges.free)
 
 
+def zero_shift(hinges: Hinges, reference: Hinges) -> Array:
+    """(16, 3) radians to add to angles of `reference` for the same pose of hinges with another rest pose.
+
+    A finger that another model draws a little bent at rest needs that much less of an angle. Joints
+    of one finger count from the joint before them, the knuckles from the palm.
+    """
+    out = np.zeros((JOINT_COUNT, 3))
+    for joint in range(1, JOINT_COUNT):
+        parent = JOINT_PARENTS[joint]
+        own, theirs = hinges.frame[joint], reference.frame[joint]
+        if parent > 0:
+            own, theirs = hinges.frame[parent].T @ own, reference.frame[parent].T @ theirs
+        out[joint] = _nearest_angles(own.T @ theirs, hinges.free[joint])
+    return out
+
+
 def pack(angles: ArrayLike, hinges: Hinges) -> Array:
     """Angles (..., 16, 3) -> the free ones (..., n)."""
     full = np.asarray(angles, dtype=np.float64)

@@ -26,11 +26,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hand.free import Hinges
+from ..hand.free import Hinges, free_hinges
 from ..hand.model import RestHand
 from ..hand.names import JOINT_COUNT, KEYPOINT_COUNT, KEYPOINT_OF_JOINT, TIP_JOINTS, TIP_KEYPOINTS
 from . import spatial
-from .hinges import free_index
+from .hinges import free_index, zero_shift
 from .spatial import Array
 
 IntArray = NDArray[np.intp]
@@ -155,10 +155,14 @@ class Chain:
         shift = shift[POINT_ORDER]
         self.connections = between
         """(5, 3, 3, 3) rest orientation of each finger joint in the frame before it, [finger, level]"""
+        # Limits are about the free hand's flat rest pose; a model that is bent at rest counts from there.
+        self.zero_shift = zero_shift(hinges, free_hinges("right"))
+        """(16, 3) radians to add to the free hand's angles"""
+        limits = hinges.limits + self.zero_shift[..., None]
         self.finger_limits = (
             hinges.free[_FINGER_JOINTS].astype(np.float64),
-            hinges.limits[_FINGER_JOINTS][..., 0],
-            hinges.limits[_FINGER_JOINTS][..., 1],
+            limits[_FINGER_JOINTS][..., 0],
+            limits[_FINGER_JOINTS][..., 1],
         )
         """(5, 3, 3) each: 1 where an angle is free, lower and upper limits"""
         self._between = np.moveaxis(between, (0, 1), (2, 3))[..., None]
@@ -180,8 +184,8 @@ class Chain:
         """(A,) the free angles in a flattened (5, 3, 3) [finger, level, axis]"""
         self.size = FIRST_ANGLE + self.angle_count + 3
         """number of unknowns of a hand, the nuisance rotation included"""
-        self.lower = hinges.limits.reshape(-1, 2)[flat, 0]
-        self.upper = hinges.limits.reshape(-1, 2)[flat, 1]
+        self.lower = limits.reshape(-1, 2)[flat, 0]
+        self.upper = limits.reshape(-1, 2)[flat, 1]
         self._behind = (self._finger[:, None] == (np.arange(JOINT_COUNT) - 1) // _LEVELS) & (
             self._level[:, None] <= (np.arange(JOINT_COUNT) - 1) % _LEVELS
         )

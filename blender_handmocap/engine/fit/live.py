@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import rotations
 from ..camera import Camera
-from ..hand.free import free_hand, free_hinges
+from ..hand.hands import Hands, free_hands
 from ..hand.names import SIDES, Side
-from ..see.definitions import MEDIAPIPE, offsets
+from ..see.definitions import MEDIAPIPE
 from ..see.observation import Observation
 from . import hypotheses, observations, solver
 from .energy import Energy
@@ -81,13 +81,15 @@ class LiveFitter:
         size: float | None = None,
         definition: str = MEDIAPIPE,
         settings: FitSettings | None = None,
+        hands: Hands | None = None,
     ) -> None:
-        """`size` is the palm length in metres (None: the free hand's own)."""
+        """`size` is the palm length in metres (None: the model's own); `hands` the free hand by default."""
         self._camera = camera
         self._settings = FitSettings() if settings is None else settings
-        self._model = free_hand("right")
+        model = free_hands() if hands is None else hands
+        self._model = model.right
         right = self._model.rest(betas, size)
-        chain = Chain(right, free_hinges("right"), offsets(definition) * right.scale)
+        chain = Chain(right, model.hinges, observations.definition_shift(definition, right))
         self._energy = Energy(chain, self._settings)
         self._tracks: dict[Side, _Track] = {side: _Track() for side in SIDES}
 

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..camera import Camera
+from ..hand.free import free_hand
+from ..hand.model import RestHand
+from ..see.definitions import offsets
 from .kinematics import PALM_POINTS, POINT_ORDER, Chain, IntArray
 from .settings import FitSettings
 from .spatial import Array
@@ -52,6 +55,12 @@ class Seen:
 def concatenate(parts: list[Seen]) -> Seen:
     """Several batches as one."""
     return Seen(*(np.concatenate(arrays, axis=-1) for arrays in zip(*(p.arrays() for p in parts), strict=True)))
+
+
+def definition_shift(definition: str, rest: RestHand) -> Array:
+    """(21, 3) offsets for `Chain` from the model's points to those of a definition, for a hand of this size."""
+    # The table was measured on the free hand: what counts is how much larger this hand is than that one.
+    return offsets(definition) * (rest.palm_length / free_hand("right").palm_length)
 
 
 def undistorted(pixels: ArrayLike, matrix: ArrayLike, distortion: ArrayLike) -> Array:

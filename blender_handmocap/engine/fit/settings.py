@@ -60,6 +60,24 @@ class FitSettings:
     collision_gate: float = 0.25
     """hands whose wrists are further apart than this cannot touch"""
 
+    contact: bool = True
+    """hold together what seems to touch"""
+    contact_sigma: float = 0.003
+    """distance of surfaces that are surely in contact"""
+    contact_robust: float = 5.0
+    contact_slide: float = 0.015
+    """how far one hand is likely to be misplaced along the line of sight"""
+    contact_margin: float = 0.003
+    """surfaces that come this near may touch"""
+    contact_ease: float = 0.12
+    """seconds over which a contact fades in and out"""
+    contact_gap: float = 0.003
+    """parts whose spheres are this far apart touch as likely as not"""
+    contact_doubt: float = 0.001
+    """how sharply that changes"""
+    relative_robust: float = 3.0
+    """a seen vector between the wrists that is off by so many sigmas counts half"""
+
     # The search.
     near: float = 0.10
     far: float = 3.0
@@ -74,3 +92,5 @@ class FitSettings:
     overlap: int = 60
     """frames of a window of the clip solve, and how many it shares with the next"""
     clip_steps: int = 6
+    contact_steps: int = 4
+    """more steps of a window once it is known what touches"""

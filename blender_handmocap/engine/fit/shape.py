@@ -16,10 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hand.free import free_hand, free_hinges
-from ..hand.model import HandModel
+from ..hand.free import free_hand
+from ..hand.hands import Hands, free_hands
 from ..hand.names import KEYPOINT_COUNT, KEYPOINT_PARENTS, PALM_KEYPOINTS, SIDES
-from ..see.definitions import MODEL, offsets, rest_offsets
+from ..see.definitions import MODEL, rest_offsets
 from ..take import State, Take
 from . import hypotheses, observations
 from .energy import Energy
@@ -71,16 +71,17 @@ class Calibration:
         }
 
 
-def calibrate(take: Take, settings: FitSettings | None = None) -> Calibration:
+def calibrate(take: Take, settings: FitSettings | None = None, hands: Hands | None = None) -> Calibration:
     """Estimate betas from every second stretch of the seen frames, judge them on the others."""
     weights = FitSettings() if settings is None else settings
+    model = free_hands() if hands is None else hands
     lengths = np.concatenate([_lengths(take, side_index) for side_index in range(len(SIDES))])
     if len(lengths) < _LEAST_FRAMES:
         reason = f"Only {len(lengths)} frames show a whole hand; {_LEAST_FRAMES} are needed to measure one."
         return Calibration(False, reason, take.betas, len(lengths), float("nan"), float("nan"))
-    betas = _betas_of(take, lengths)
-    before = held_out_error(take, take.betas, weights)
-    after = held_out_error(take, betas, weights)
+    betas = _betas_of(take, lengths, model)
+    before = held_out_error(take, take.betas, weights, model)
+    after = held_out_error(take, betas, weights, model)
     kept = after < (1.0 - _LEAST_GAIN) * before
     reason = (
         "Frames that were not measured agree better with the measured hand."
@@ -110,11 +111,13 @@ def _lengths(take: Take, side_index: int) -> Array:
     return np.linalg.norm(points[:, _CHILD] - points[:, _PARENT], axis=-1)
 
 
-def _model_lengths(model: HandModel, take: Take, betas: Array) -> Array:
+def _model_lengths(hands: Hands, take: Take, betas: Array) -> Array:
     """(20,) bone lengths of the hand as the detector would see them, straight, in palm bones."""
+    model = hands.right
     rest = model.rest(betas, take.size)
     definition = str(take.meta.get("definition", MODEL))
-    shift = rest_offsets(definition, free_hinges("right"), "right") * rest.scale
+    larger = rest.palm_length / free_hand("right").palm_length
+    shift = rest_offsets(definition, hands.hinges, "right") * larger
     still = np.zeros((1, 16, 4))
     still[..., 0] = 1.0
     points = model.pose(still, np.zeros((1, 3)), rest).keypoints[0] + shift
@@ -122,14 +125,13 @@ def _model_lengths(model: HandModel, take: Take, betas: Array) -> Array:
     return np.asarray(lengths / np.linalg.norm(points[[5, 9, 13, 17]] - points[0], axis=-1).mean())
 
 
-def _betas_of(take: Take, lengths: Array) -> Array:
+def _betas_of(take: Take, lengths: Array, model: Hands) -> Array:
     """Betas that bring the model's ratios nearest to the observed ones (Gauss-Newton on their logarithms).
 
     Ratios are taken after the clip's median, which a few bad frames cannot move. A detector's
     lengths shrink where it sees bones foreshortened, all fingers alike: part of what all finger
     bones have in common is therefore put down to the detector.
     """
-    model = free_hand("right")
     observed = np.log(np.maximum(np.median(lengths, axis=0), 1e-3))
     spread = np.log(np.maximum(lengths, 1e-3)).std(0) / np.sqrt(max(len(lengths) / 15.0, 1.0))
     weight = 1.0 / np.hypot(spread, _BIAS)
@@ -149,12 +151,12 @@ def _betas_of(take: Take, lengths: Array) -> Array:
     return betas
 
 
-def held_out_error(take: Take, betas: Array, settings: FitSettings) -> float:
+def held_out_error(take: Take, betas: Array, settings: FitSettings, hands: Hands | None = None) -> float:
     """Mean robust reprojection error, in sigmas, of the frames to judge by, fitted one by one."""
-    model = free_hand("right")
-    rest = model.rest(betas, take.size)
-    table = offsets(str(take.meta.get("definition", MODEL)))
-    energy = Energy(Chain(rest, free_hinges("right"), table * rest.scale), settings)
+    model = free_hands() if hands is None else hands
+    rest = model.right.rest(betas, take.size)
+    shift = observations.definition_shift(str(take.meta.get("definition", MODEL)), rest)
+    energy = Energy(Chain(rest, model.hinges, shift), settings)
     errors = []
     for side_index, side in enumerate(SIDES):
         _, frames = _halves(_whole(take, side_index))

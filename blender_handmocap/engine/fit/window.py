@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from .banded import BlockSystem
 from .corrections import Pins
 from .energy import Energy
-from .kinematics import FIRST_ANGLE, ROTATION, HandState
+from .kinematics import FIRST_ANGLE, ROTATION, Chain, HandState
 from .observations import Seen
+from .settings import FitSettings
 from .solver import CHUNK
 from .spatial import Array
-from .terms import acceleration, collision, reprojection
+from .terms import acceleration, collision, contact, pairs, relative_root, reprojection
 
 _FLOOR = 1e-6
 _DAMPING = 1e-3
@@ -38,6 +39,15 @@ class Frames:
     """(B,)"""
     seen: Seen
     pins: Pins
+    vector: relative_root.SeenVector | None = None
+    """what was seen of the pairs of `pair_frames`"""
+
+
+def pair_frames(frame: NDArray[np.intp], left: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
+    """Frames (P,) that hold both hands, and the right and left hand (P,), (P,) of each among all (B,)."""
+    sides = [np.flatnonzero(~left), np.flatnonzero(left)]
+    both, right, left_index = np.intersect1d(frame[sides[0]], frame[sides[1]], return_indices=True)
+    return both, sides[0][right], sides[1][left_index]
 
 
 @dataclass
@@ -50,7 +60,7 @@ class _Linearised:
     nuisance: tuple[Array, Array]
     """(B, 3, m), (B, 3): nuisance step = second - first @ step"""
     smooth: acceleration.Smoothness
-    contacts: collision.Contacts | None
+    coupling: pairs.PairRows | None
 
 
 class Window:
@@ -67,11 +77,23 @@ class Window:
         self._triples = acceleration.joined(
             [acceleration.triples(index, frames.time[index], settings.clip_break) for index in sides]
         )
-        _, right, left = np.intersect1d(frames.frame[sides[0]], frames.frame[sides[1]], return_indices=True)
-        self._pairs = (sides[0][right], sides[1][left])
+        self.pairs = pair_frames(frames.frame, frames.left)
+        """frame (P,), right hand (P,) and left hand (P,) of each pair"""
+        self.wanted: contact.Wanted | None = None
+        """contacts to hold from now on; pairs are numbered as in `pair_frames`"""
         self._order = np.lexsort((frames.left, frames.frame))
         self._rank = np.argsort(self._order)
         self._pinned = np.flatnonzero(frames.pins.ray_precision.any(0))
+
+    @property
+    def chain(self) -> Chain:
+        """The hand that is solved for."""
+        return self._energy.chain
+
+    @property
+    def settings(self) -> FitSettings:
+        """The weights it is solved with."""
+        return self._energy.settings
 
     def solve(self, start: HandState, *, steps: int, cancelled: Callable[[], bool] | None = None) -> HandState:
         """Levenberg-Marquardt with one damping for the whole window; never raises the cost."""
@@ -122,17 +144,17 @@ class Window:
         cost += smooth.cost
         gradient += smooth.gradient.T
         self._add_smoothness(matrix, smooth)
-        contacts = self._contacts(state)
-        if contacts is not None:
-            cost += float(contacts.cost.sum())
-            self._add_contacts(gradient, matrix, contacts)
+        coupling = self._coupling(state)
+        if coupling is not None:
+            cost += float(coupling.cost.sum())
+            self._add_coupling(gradient, matrix, coupling)
         # The nuisance rotation meets nothing but its own frame: it is eliminated before time couples.
         tail = matrix[:, -3:, -3:]
         known = np.concatenate([matrix[:, -3:, :-3], gradient[:, -3:, None]], axis=2)
         solved = np.linalg.solve(tail, known)
         reduced = matrix[:, :-3, :-3] - np.swapaxes(known[..., :-1], 1, 2) @ solved[..., :-1]
         slope = gradient[:, :-3] - (np.swapaxes(known[..., :-1], 1, 2) @ solved[..., -1:])[..., 0]
-        return _Linearised(cost, slope, reduced, (solved[..., :-1], -solved[..., -1]), smooth, contacts)
+        return _Linearised(cost, slope, reduced, (solved[..., :-1], -solved[..., -1]), smooth, coupling)
 
     def _add_pinned_points(self, state: HandState, gradient: Array, matrix: Array) -> float:
         if not self._pinned.size:
@@ -166,39 +188,49 @@ class Window:
             matrix[hand, ROTATION, ROTATION] += np.swapaxes(slope, 1, 2) @ slope * smooth.precision[0]
             matrix[hand[:, None], index, index] += factor[:, None] ** 2 * smooth.precision[index]
 
-    def _contacts(self, state: HandState) -> collision.Contacts | None:
-        if self._spheres is None or not self._pairs[0].size:
-            return None
-        settings, chain = self._energy.settings, self._energy.chain
-        right, left = self._pairs
-        close = collision.near(state.translation[:, right], state.translation[:, left], settings.collision_gate)
-        if not close.any():
-            return None
-        chosen = np.flatnonzero(close)
-        first, second = state.take(right[chosen]), state.take(left[chosen])
-        found = collision.evaluate(
-            self._spheres,
-            chain,
-            chain.pose(first),
-            first.translation,
-            chain.pose(second),
-            second.translation,
-            settings.collision_sigma,
-        )
-        if not found.pair.size:
-            return None
-        return collision.Contacts(found.cost, chosen[found.pair], found.residual, found.right, found.left)
+    def near_pairs(self, state: HandState) -> NDArray[np.intp]:
+        """Pairs whose hands are close enough to touch."""
+        _, right, left = self.pairs
+        if self._spheres is None or not right.size:
+            return np.empty(0, np.intp)
+        gate = self._energy.settings.collision_gate
+        return np.flatnonzero(collision.near(state.translation[:, right], state.translation[:, left], gate))
 
-    def _add_contacts(self, gradient: Array, matrix: Array, contacts: collision.Contacts) -> None:
-        for pair in np.unique(contacts.pair):
-            mine = contacts.pair == pair
-            both = (
-                (self._pairs[0][pair], contacts.right[mine]),
-                (self._pairs[1][pair], contacts.left[mine]),
-            )
-            for hand, rows in both:
-                gradient[hand, :-3] += contacts.residual[mine] @ rows
-                matrix[hand, :-3, :-3] += rows.T @ rows
+    def _coupling(self, state: HandState) -> pairs.PairRows | None:
+        """Everything that the two hands of a frame have to do with each other."""
+        settings, chain = self._energy.settings, self._energy.chain
+        terms: list[pairs.PairRows] = []
+        total = len(self.pairs[1])
+        near = self.near_pairs(state)
+        if near.size and self._spheres is not None:
+            first, second = (state.take(hand[near]) for hand in self.pairs[1:])
+            places = (chain.pose(first), first.translation, chain.pose(second), second.translation)
+            apart = collision.evaluate(self._spheres, chain, *places, settings.collision_sigma)
+            terms.append(pairs.scattered(apart, near, total))
+            if self.wanted is not None:
+                held = contact.evaluate(
+                    self._spheres,
+                    chain,
+                    *places,
+                    self.wanted.of_pairs(near),
+                    sigma=settings.contact_sigma,
+                    robust=settings.contact_robust,
+                )
+                terms.append(pairs.scattered(held, near, total))
+        if self._frames.vector is not None:
+            right, left = (state.translation[:, hand] for hand in self.pairs[1:])
+            seen, unknowns = self._frames.vector, FIRST_ANGLE + chain.angle_count
+            terms.append(relative_root.evaluate(right, left, seen, unknowns, settings.relative_robust))
+        return pairs.joined(terms) if terms else None
+
+    def _add_coupling(self, gradient: Array, matrix: Array, coupling: pairs.PairRows) -> None:
+        for pair, rows in pairs.by_pair(coupling):
+            for hand, slopes in (
+                (self.pairs[1][pair], coupling.right[rows]),
+                (self.pairs[2][pair], coupling.left[rows]),
+            ):
+                gradient[hand, :-3] += coupling.residual[rows] @ slopes
+                matrix[hand, :-3, :-3] += slopes.T @ slopes
 
     def _step(self, now: _Linearised, damping: float) -> Array:
         """The damped step (P, B)."""
@@ -207,11 +239,10 @@ class Window:
         matrix[:, index, index] = matrix[:, index, index] * (1.0 + damping) + _FLOOR
         system = BlockSystem(matrix, now.gradient[self._order][..., None])
         self._couple_in_time(system, now.smooth)
-        if now.contacts is not None:
-            for pair in np.unique(now.contacts.pair):
-                mine = now.contacts.pair == pair
-                block = now.contacts.right[mine].T @ now.contacts.left[mine]
-                system.couple(int(self._rank[self._pairs[0][pair]]), int(self._rank[self._pairs[1][pair]]), block)
+        if now.coupling is not None:
+            for pair, rows in pairs.by_pair(now.coupling):
+                block = now.coupling.right[rows].T @ now.coupling.left[rows]
+                system.couple(int(self._rank[self.pairs[1][pair]]), int(self._rank[self.pairs[2][pair]]), block)
         step = -system.solve()[self._rank][..., 0]
         first, second = now.nuisance
         turn = second - (first @ step[..., None])[..., 0]

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from ...hand.spheres import Spheres
 from ..kinematics import Chain, Posed
 from ..spatial import Array
-
-_MIRROR = np.array([-1.0, 1.0, 1.0])
+from .pairs import MIRROR, PairRows
 
 
 @dataclass(frozen=True)
@@ -49,22 +48,6 @@ class SphereSet:
         return out
 
 
-@dataclass(frozen=True)
-class Contacts:
-    """Overlapping spheres of P pairs of hands."""
-
-    cost: Array
-    """(P,)"""
-    pair: NDArray[np.intp]
-    """(n,) which pair of hands"""
-    residual: Array
-    """(n,) overlap over sigma"""
-    right: Array
-    """(n, 6 + A) its derivative by the right hand's unknowns"""
-    left: Array
-    """(n, 6 + A) by the left hand's, as the mirrored right hand it is solved as"""
-
-
 def evaluate(
     spheres: SphereSet,
     chain: Chain,
@@ -73,12 +56,12 @@ def evaluate(
     left: Posed,
     left_translation: Array,
     sigma: float,
-) -> Contacts:
+) -> PairRows:
     """P right hands against P left ones, given as mirrored right hands."""
     mine = spheres.centres(right)
     theirs = spheres.centres(left)
     between = mine + right_translation[:, None]
-    other = (theirs + left_translation[:, None]) * _MIRROR[:, None, None]
+    other = (theirs + left_translation[:, None]) * MIRROR[:, None, None]
     apart = between[:, :, None] - other[:, None]
     squared = np.einsum("cijp,cijp->ijp", apart, apart)
     reach = spheres.radius[:, None] + spheres.radius[None]
@@ -87,13 +70,13 @@ def evaluate(
     residual = (reach[i, j] - distance) / sigma
     away = apart[:, i, j, pair] / distance
     right_rows = -chain.directions(right, spheres.bone[i], pair, mine[:, i, pair], away) / sigma
-    mirrored = away * _MIRROR[:, None]
+    mirrored = away * MIRROR[:, None]
     left_rows = chain.directions(left, spheres.bone[j], pair, theirs[:, j, pair], mirrored) / sigma
     cost = np.bincount(pair, residual * residual, minlength=mine.shape[-1]).astype(np.float64)
-    return Contacts(cost, pair, residual, right_rows, left_rows)
+    return PairRows(cost, pair, residual, right_rows, left_rows)
 
 
 def near(right_translation: Array, left_translation: Array, gate: float) -> NDArray[np.bool_]:
     """(P,) pairs of hands (translations (3, P), the left ones mirrored) close enough to touch."""
-    between = right_translation - left_translation * _MIRROR[:, None]
+    between = right_translation - left_translation * MIRROR[:, None]
     return np.asarray(np.sqrt((between * between).sum(0)) < gate)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import ModelFileError
 from ...hand.names import JOINT_NAMES
+from ..hinges import pack
 from ..kinematics import Chain
 from ..settings import FitSettings
 from ..spatial import Array
@@ -61,6 +62,9 @@ def recorded(chain: Chain, settings: FitSettings, path: Path = PRIOR_FILE) -> Ga
     if len(mean) != chain.angle_count:
         mean = np.zeros(chain.angle_count)
         covariance = np.diag(_plain_spread(chain) ** 2)
+    else:
+        # The recordings are about the free hand, which is flat at rest; another hand may be bent there.
+        mean = mean + pack(chain.zero_shift, chain.hinges)
     widened = covariance + settings.prior_floor**2 * np.eye(len(mean))
     return Gaussian(mean, settings.prior_weight * np.linalg.inv(widened))
 
