@@ -132,7 +132,7 @@ def test_similarity_errors_ignore_pose_scale_and_place() -> None:
 
 
 @needs_networks
-@pytest.mark.parametrize("stage", ["heads", "tail"])
+@pytest.mark.parametrize("stage", ["heads", "own"])
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shards: Path, tmp_path: Path, stage: str) -> None:
     data = Shards.open(find(shards), list(TAPS))
     config = Config(stage=stage, channels=8, batch=8, samples=96)
@@ -163,17 +163,16 @@ def test_training_learns(shards: Path, tmp_path: Path) -> None:
     data = Shards.open(find(shards), list(TAPS))
     run = Run(tmp_path / "run", Config(channels=8, batch=16, samples=3200), data, None)
     rows = np.arange(ROWS)
-    before = validate(run.network, data, rows, "heads")["pixels"]
+    before = validate(run.network, data, rows)["pixels"]
     run.train(3200)
-    assert validate(run.network, data, rows, "heads")["pixels"] < 0.5 * before
+    assert validate(run.network, data, rows)["pixels"] < 0.5 * before
 
 
 @needs_networks
-@pytest.mark.parametrize("tail", [False, True])
-def test_the_exported_file_equals_torch(tmp_path: Path, tail: bool) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_the_exported_file_equals_torch(tmp_path: Path, own: bool) -> None:
     torch.manual_seed(0)
-    trunk = Trunk().load_mediapipe(taps.HAND_NETWORK).without_shared() if tail else None
-    network = DetNet(Heads(16), trunk).eval()
+    network = DetNet(Heads(16, own=own)).eval()
     path = tmp_path / "detnet.onnx"
     export.export(network, path)
     file = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

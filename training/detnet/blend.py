@@ -71,10 +71,14 @@ class Looked:
         return Looked(seen, self.points2d[chosen], self.points3d[chosen], self.own[chosen])
 
 
-def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> Looked:
-    """Show the held-out rows (or all) of shards to the engine's networks, as the tracker does that follows a hand."""
+def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> tuple[Looked, Blend]:
+    """Show the held-out rows (or all) of shards to the engine's networks, as the tracker does that follows a hand.
+
+    Returned besides is the blend in the network's file.
+    """
     runtime = Runtime.choose("cpu", 1)
-    hands = HandNetwork(runtime, DetNet(runtime.network_from(model)))
+    detnet = DetNet(runtime.network_from(model))
+    hands = HandNetwork(runtime, detnet)
     seen, points2d, points3d, own = [], [], [], []
     for folder in folders:
         images = np.load(folder / "image.npy", mmap_mode="r")
@@ -87,7 +91,8 @@ def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> Looked
     truth = np.concatenate(points3d).astype(np.float64)
     relative = truth - truth[:, 9:10]
     unit = np.maximum(np.linalg.norm(relative[:, :1], axis=-1, keepdims=True), 1e-9)
-    return Looked(seen, np.concatenate(points2d).astype(np.float64), relative / unit, np.concatenate(own))
+    looked = Looked(seen, np.concatenate(points2d).astype(np.float64), relative / unit, np.concatenate(own))
+    return looked, detnet.blend
 
 
 def learned_of(looked: Looked) -> list[LearnedHand]:
@@ -151,8 +156,7 @@ def errors(looked: Looked, pixels: Array, form: Array) -> dict[str, float]:
 
 def fit(looked: Looked) -> Blend:
     """Everything of a blend, from crops of every kind."""
-    hands = kept(looked)
-    hands = hands.of(hands.own)
+    hands = looked.of(kept(looked) & looked.own)
     forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
     trusted = similarity_errors(forms, hands.points3d).mean(1) < _FOLLOWED_WRONG
     start = replace(Blend.plain(), definition=definition_maps(hands.of(trusted)))
@@ -177,9 +181,9 @@ def _cost(looked: Looked, blend: Blend) -> float:
     return told["pixels"] / 90.0 + told["aligned"] + 0.5 * told["rooted"]
 
 
-def kept(looked: Looked) -> Looked:
-    """What the tracker would have kept."""
-    return looked.of(np.array([hand.presence >= _LEAST_PRESENCE and hand.learned is not None for hand in looked.seen]))
+def kept(looked: Looked) -> NDArray[np.bool_]:
+    """(N,) what the tracker would have kept."""
+    return np.array([hand.presence >= _LEAST_PRESENCE and hand.learned is not None for hand in looked.seen])
 
 
 def signs(looked: Looked) -> Array:
@@ -197,7 +201,7 @@ def is_right(looked: Looked, blend: Blend) -> NDArray[np.bool_]:
 
 def confidence(looked: Looked, blend: Blend) -> Array:
     """(5,) logistic coefficients over `signs`; one that would speak against its sign is left out."""
-    hands = kept(looked)
+    hands = looked.of(kept(looked))
     values, right = signs(hands), is_right(hands, blend)
     direction = np.array([1, 1, 1, -1])
     used = [0, 1, 2, 3]
@@ -223,7 +227,7 @@ def write(blend: Blend, path: Path) -> None:
 
 def report(looked: Looked, blend: Blend) -> str:
     """Table of errors: each alone, and blends."""
-    every = kept(looked)
+    every = looked.of(kept(looked))
     hands = every.of(every.own)
     learned = learned_of(hands)
     forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
@@ -253,14 +257,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--test", type=Path, help="shards from the sources kept for testing: judged, not fitted to")
     options = parser.parse_args(arguments)
-    looked = look(find(options.shards), options.model)
+    looked, _ = look(find(options.shards), options.model)
     blend = fit(looked)
     write(blend, options.model)
     sys.stdout.write(report(looked, blend))
-    if options.test:
-        sys.stdout.write("kept for testing: " + report(look(find(options.test), options.model, whole=True), blend))
     return 0
 
 

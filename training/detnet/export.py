@@ -19,7 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from .network import DetNet, Heads
-from .trunk import TAPS, Trunk
+from .trunk import TAPS
 
 OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "hand")
 _SHAPES: Final = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
@@ -29,15 +29,14 @@ _SMALL: Final = 64
 def load(run: Path, name: str = "best.pt") -> DetNet:
     """The network a run kept, ready to infer."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    trunk = Trunk().without_shared() if config["stage"] == "tail" else None
-    network = DetNet(Heads(config["channels"]), trunk)
+    network = DetNet(Heads(config["channels"], own=config["stage"] == "own"))
     network.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
     return network.eval()
 
 
 def export(network: DetNet, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    names = [name for name in TAPS if network.trunk is None or name != "features_7"]
+    names = list(TAPS)
     taps = tuple(torch.zeros(2, *_SHAPES[name]) for name in names)
     with torch.no_grad():
         for parameter in (*network.parameters(), *network.buffers()):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .trunk import TAPS, Trunk
+from .trunk import TAPS, own_blocks
 
 GRID = 28
 POINTS = 21
@@ -31,13 +31,19 @@ def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
 class Heads(nn.Module):
     """Taps in, maps and readings out."""
 
-    def __init__(self, channels: int = 64) -> None:
+    def __init__(self, channels: int = 64, *, own: bool = False) -> None:
+        """`own`: with a copy of the trunk's first blocks after features_14, to be tuned beside the shared ones."""
         super().__init__()
         self.channels = channels
         for name, width in TAPS.items():
             self.register_buffer(f"mean_{name}", torch.zeros(width, 1, 1))
             self.register_buffer(f"std_{name}", torch.ones(width, 1, 1))
         self.lateral = nn.ModuleDict({name: nn.Conv2d(width, channels, 1) for name, width in TAPS.items()})
+        self.own = nn.Sequential(*own_blocks()) if own else None
+        if own:
+            # From zero, so that heads trained without it go on where they were.
+            self.lateral_own = nn.Conv2d(TAPS["features_7"], channels, 1, bias=False)
+            nn.init.zeros_(self.lateral_own.weight)
         self.merge_7, self.merge_14, self.merge_28 = (_conv(channels, channels) for _ in range(3))
         self.heat = nn.Conv2d(channels, POINTS, 1)
         self.sharpness = nn.Parameter(torch.ones(1))
@@ -66,7 +72,10 @@ class Heads(nn.Module):
             name: self.lateral[name]((tap - getattr(self, f"mean_{name}")) / getattr(self, f"std_{name}"))
             for name, tap in taps.items()
         }
-        x = self.merge_7(level["features_7"])
+        deep = level["features_7"]
+        if self.own is not None:
+            deep = deep + self.lateral_own((self.own(features_14) - self.mean_features_7) / self.std_features_7)
+        x = self.merge_7(deep)
         x = self.merge_14(level["features_14"] + _grown(x, 2))
         x = self.merge_28(level["features_28"] + _grown(x, 2))
         logits = self.heat(x) * self.sharpness
@@ -109,18 +118,13 @@ def _read(maps: Tensor, chance: Tensor) -> Tensor:
 class DetNet(nn.Module):
     """What ships: taps of the untouched trunk in, readings in the engine's units out."""
 
-    def __init__(self, heads: Heads, trunk: Trunk | None = None) -> None:
-        """`trunk`: its own last stage, tuned with the heads; without one features_7 is read from the shared trunk."""
+    def __init__(self, heads: Heads) -> None:
         super().__init__()
         self.heads = heads
-        self.trunk = trunk
 
-    def forward(self, features_28: Tensor, features_14: Tensor, features_7: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, features_28: Tensor, features_14: Tensor, features_7: Tensor) -> tuple[Tensor, ...]:
         """-> points (N, 21, 2) crop pixels, location (N, 21, 3) palm units relative to the middle knuckle,
         error_2d (N, 21) crop pixels, error_3d (N, 21) palm units, visibility (N, 21), hand (N, 2)"""
-        if self.trunk is not None:
-            features_7 = self.trunk.tail(features_14)
-        assert features_7 is not None
         out = self.heads(features_28, features_14, features_7)
         return (
             # Integer pixels are centres, so the crop's left edge lies at -0.5.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train DetNet: one command that resumes, logs its curves and keeps the best.
 
-    python -m training.detnet.train --shards DIR --run DIR [--stage heads|tail] [--samples N] [--from model.pt]
+    python -m training.detnet.train --shards DIR --run DIR [--stage heads|own] [--samples N] [--from model.pt]
 
-`heads` trains on cached taps of the frozen trunk; `tail` also tunes a copy of the trunk's last
-stage, from features_14 on. Both start from `--from` when given. The last rows of every shard are
+`heads` trains on cached taps of the frozen trunk; `own` also tunes a copy of the trunk's first blocks
+after features_14, beside the shared ones. Both start from `--from` when given. The last rows of every shard are
 held out, so that shards may be added while a run goes on: it computes their taps and takes them in
 at its next report.
 """
@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
 
@@ -32,13 +32,13 @@ from .losses import Weights, loss
 from .network import CROP, DetNet, Heads
 from .shards import Shards, find, held_out
 from .taps import HAND_NETWORK, compute_missing, session
-from .trunk import TAPS, Trunk
+from .trunk import OWN_BLOCKS, TAPS, Trunk
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["heads", "tail"]
-_HEADS_RATE: Final = {"heads": 2e-3, "tail": 1e-3}
-_TAIL_RATE: Final = 3e-4
+Stage = Literal["heads", "own"]
+_HEADS_RATE: Final = {"heads": 2e-3, "own": 1e-3}
+_OWN_RATE: Final = 3e-4
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
 
@@ -59,34 +59,25 @@ class Config:
 
 def build(config: Config, start: Path | None, shards: Shards) -> DetNet:
     """A network ready to train: fresh heads with the taps' statistics, or the weights of `start`."""
-    trunk = Trunk().load_mediapipe(HAND_NETWORK) if config.stage == "tail" else None
-    heads = Heads(config.channels)
+    heads = Heads(config.channels, own=config.stage == "own")
     heads.set_statistics(shards.statistics())
-    network = DetNet(heads, trunk.without_shared() if trunk else None)
+    if heads.own is not None:
+        trunk = Trunk().load_mediapipe(HAND_NETWORK)
+        heads.own.load_state_dict(nn.Sequential(*trunk.blocks[OWN_BLOCKS]).state_dict())
+    network = DetNet(heads)
     if start is not None:
         network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
     return network.to(memory_format=torch.channels_last)
 
 
-def run_heads(network: DetNet, features: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The heads' maps and readings for a batch of taps."""
-    last = features["features_7"] if network.trunk is None else network.trunk.tail(features["features_14"])
-    return network.heads(features["features_28"], features["features_14"], last)
-
-
-def needed_taps(stage: Stage) -> list[str]:
-    """Which cached taps a stage reads."""
-    return [name for name in TAPS if stage == "heads" or name != "features_7"]
-
-
 @torch.no_grad()
-def validate(network: DetNet, shards: Shards, index: NDArray[np.int64], stage: Stage) -> dict[str, float]:
+def validate(network: DetNet, shards: Shards, index: NDArray[np.int64]) -> dict[str, float]:
     """Errors on held-out crops: pixels of the crop, and palm lengths after a similarity alignment."""
     network.eval()
     pixels, aligned, hidden = [], [], []
     for start in range(0, len(index), 64):
         rows = index[start : start + 64]
-        out, truth = run_heads(network, shards.features(rows, needed_taps(stage))), shards.targets(rows)
+        out, truth = network.heads(**shards.features(rows, list(TAPS))), shards.targets(rows)
         solid = (truth.present * truth.has_3d) > 0
         pixels.append((out["position"] - truth.position).norm(dim=-1)[solid].numpy() * CROP)
         aligned.append(similarity_errors(out["location"][solid].numpy(), truth.location[solid].numpy()))
@@ -118,9 +109,10 @@ class Run:
         torch.manual_seed(config.seed)
         self.network = build(config, start, shards)
         rate = _HEADS_RATE[config.stage]
-        groups = [{"params": list(self.network.heads.parameters()), "base": rate}]
-        if self.network.trunk is not None:
-            groups.append({"params": list(self.network.trunk.parameters()), "base": _TAIL_RATE})
+        own = [] if self.network.heads.own is None else list(self.network.heads.own.parameters())
+        known = {id(parameter) for parameter in own}
+        rest = [parameter for parameter in self.network.heads.parameters() if id(parameter) not in known]
+        groups = [{"params": rest, "base": rate}, *([{"params": own, "base": _OWN_RATE}] if own else [])]
         self.optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=config.weight_decay)
         self.seen, self.best = 0, math.inf
         self.take(shards)
@@ -157,7 +149,7 @@ class Run:
 
     def train(self, every: int, renewed: Callable[[], Shards] | None = None) -> None:
         """Until `samples` crops were seen; validates, saves and asks for the shards there are after each `every`."""
-        config, taps = self.config, needed_taps(self.config.stage)
+        config = self.config
         began, at_start, smooth, terms = time.monotonic(), self.seen, math.nan, {}
         while self.seen < config.samples:
             # The order depends on how far the run is alone, so that a resumed run sees what a whole one does.
@@ -168,8 +160,8 @@ class Run:
                 for begin in range(0, len(order) - config.batch + 1, config.batch):
                     self._set_rate()
                     rows = np.sort(order[begin : begin + config.batch])
-                    features, truth = self.shards.features(rows, taps), self.shards.targets(rows)
-                    total, terms = loss(run_heads(self.network, features), truth, config.weights)
+                    out = self.network.heads(**self.shards.features(rows, list(TAPS)))
+                    total, terms = loss(out, self.shards.targets(rows), config.weights)
                     self.optimiser.zero_grad(set_to_none=True)
                     total.backward()
                     nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
@@ -184,7 +176,7 @@ class Run:
                 self.take(renewed())
 
     def _report(self, smooth: float, terms: dict[str, float], pace: float) -> None:
-        errors = validate(self.network, self.shards, self.validation, self.config.stage)
+        errors = validate(self.network, self.shards, self.validation)
         record = {
             "seen": self.seen,
             "rows": len(self.training),
@@ -210,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--stage", choices=["heads", "tail"], default="heads")
+    parser.add_argument("--stage", choices=get_args(Stage), default="heads")
     parser.add_argument("--samples", type=int, default=Config.samples)
     parser.add_argument("--channels", type=int, default=Config.channels)
     parser.add_argument("--batch", type=int, default=Config.batch)

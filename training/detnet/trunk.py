@@ -47,6 +47,9 @@ MIDDLE_BLOCKS: Final = slice(4, 10)
 TAIL_BLOCKS: Final = slice(10, 14)
 """features_14 to features_7"""
 
+OWN_BLOCKS: Final = slice(10, 12)
+"""what DetNet may have a tuned copy of: all of the tail would cost half as much as the trunk"""
+
 TAPS: Final = {"features_28": 40, "features_14": 112, "features_7": 192}
 """Channels of each tap."""
 
@@ -111,13 +114,6 @@ class Trunk(nn.Module):
             x = block(x)
         return x
 
-    def without_shared(self) -> Trunk:
-        """Forget the stages that stay shared, so that neither optimiser nor file carries them."""
-        first = TAIL_BLOCKS.start
-        self.blocks = nn.ModuleList(nn.Identity() if i < first else block for i, block in enumerate(self.blocks))
-        self.stem = self.stem_depthwise = self.stem_project = nn.Identity()
-        return self
-
     def load_mediapipe(self, path: Path) -> Trunk:
         """Take the weights out of the converted network, whose convolutions stand in this order."""
         graph = onnx.load(str(path)).graph
@@ -136,3 +132,10 @@ class Trunk(nn.Module):
             module.weight.data.copy_(weight)
             module.bias.data.copy_(bias)
         return self
+
+
+def own_blocks() -> list[Bottleneck]:
+    """The blocks that DetNet may tune a copy of, fresh."""
+    specs = BLOCKS[OWN_BLOCKS]
+    inputs = [TAPS["features_14"], *(spec.out for spec in specs[:-1])]
+    return [Bottleneck(i, spec) for i, spec in zip(inputs, specs, strict=True)]
