@@ -64,11 +64,10 @@ class Body:
     """(n,) radians"""
     high: Array
     """(n,)"""
-    own_first: NDArray[np.int64]
-    """(P,) pairs of spheres of one hand that may meet"""
-    own_second: NDArray[np.int64]
     own_least: Array
-    """(P,) how near their centres may come"""
+    """(H, H) how near the centres of two spheres of one hand may come; 0: as near as they like"""
+    own_meet: NDArray[np.bool_]
+    """(16, 16) whether spheres of two joints mind each other at all"""
     vertices: Array
     """(2, V, 3) skin at rest; the cut of the wrist is left out"""
     vertex_joint: NDArray[np.int64]
@@ -126,7 +125,7 @@ def _body(betas: Array | None, size: float | None) -> Body:
         side: Spheres(s.joint[order_of], s.offset[order_of], s.radius[order_of], s.part[order_of])
         for side, s in spheres.items()
     }
-    first, second, least = own_pairs(spheres["right"], rests["right"])
+    own_least, own_meet = own_collisions(spheres["right"], rests["right"])
     template = hands["right"].template[:, 0]
     skin = template < template.max() - _WRIST
     weights = hands["right"].weights[skin]
@@ -143,17 +142,16 @@ def _body(betas: Array | None, size: float | None) -> Body:
         angle_axis=(index % 3).astype(np.int64),
         low=pack(right.limits[..., 0], right),
         high=pack(right.limits[..., 1], right),
-        own_first=first.astype(np.int64),
-        own_second=second.astype(np.int64),
-        own_least=least,
+        own_least=own_least,
+        own_meet=own_meet,
         vertices=np.stack([hands[side].rest_vertices(rests[side])[skin] for side in order]),
         vertex_joint=heaviest.astype(np.int64),
         vertex_weight=np.take_along_axis(weights, heaviest, 1),
     )
 
 
-def own_pairs(spheres: Spheres, rest: RestHand) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """Pairs of spheres of one hand on bones that are not neighbours, and how near they may come.
+def own_collisions(spheres: Spheres, rest: RestHand) -> tuple[Array, NDArray[np.bool_]]:
+    """How near spheres (S, S) of one hand may come, 0 where they may overlap; and which joints (16, 16) that concerns.
 
     Neighbours share flesh, and so do the ball of the thumb and the palm it folds into; spheres that
     overlap in the flat hand (the webs) may always do so.
@@ -166,13 +164,11 @@ def own_pairs(spheres: Spheres, rest: RestHand) -> tuple[NDArray[np.intp], NDArr
     for joint in (0, base, middle):
         related[joint, [0, base, middle]] = True
     related[base, knuckles] = related[knuckles, base] = True
-    first, second = np.triu_indices(len(spheres), 1)
-    apart = ~related[spheres.joint[first], spheres.joint[second]]
-    first, second = first[apart], second[apart]
     centre = rest.joints[spheres.joint] + spheres.offset
-    flat = np.linalg.norm(centre[first] - centre[second], axis=-1)
-    least = np.minimum(spheres.radius[first] + spheres.radius[second], flat) - _SELF_SLACK * rest.scale
-    return first, second, least
+    x, y, z = (centre[:, None, k] - centre[:, k] for k in range(3))
+    flat = np.sqrt(x * x + y * y + z * z)
+    least = np.minimum(spheres.radius[:, None] + spheres.radius, flat) - _SELF_SLACK * rest.scale
+    return np.where(related[spheres.joint[:, None], spheres.joint], 0.0, np.maximum(least, 0.0)), ~related
 
 
 @dataclass(frozen=True)
@@ -276,8 +272,7 @@ def relax(pairs: Pairs, wishes: Wishes, body: Body | None = None) -> Outcome:
             state[k], turn[k], shift[k], sigma[k], wishes.turn_sigma[k], wishes.shift_sigma[k],
             wishes.pulls[k], wishes.thing[k], solid.rest, solid.frame, solid.joint, solid.start, offsets[k],
             solid.radius,            first_arm, solid.angle_joint, solid.angle_axis, solid.low, solid.high,
-            solid.own_first, solid.own_second, solid.own_least,
-            solid.vertices, solid.vertex_joint, solid.vertex_weight,
+            solid.own_least, solid.own_meet, solid.vertices, solid.vertex_joint, solid.vertex_weight,
         )  # fmt: skip
     free = len(solid.low)
     angles = np.stack([unpack(state[:, :free], hinges), unpack(state[:, free:], hinges)], axis=1)

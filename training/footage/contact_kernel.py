@@ -183,6 +183,14 @@ def _nearest_on(thing, point, out):
 
 
 @numba.njit(cache=True, fastmath=True)
+def _between(first, second, normal):
+    """The unit vector (3,) from the second point to the first."""
+    x, y, z = first[0] - second[0], first[1] - second[1], first[2] - second[2]
+    length = np.sqrt(x * x + y * y + z * z) + 1e-12
+    normal[0], normal[1], normal[2] = x / length, y / length, z / length
+
+
+@numba.njit(cache=True, fastmath=True)
 def _boxes(centre, radius, start, first_arm, boxes):
     """The boxes (17, 2, 3) around the spheres of each joint and, last, of the forearm."""
     for group in range(JOINT_COUNT + 1):
@@ -226,7 +234,7 @@ def _skin(vertices, vertex_joint, vertex_weight, rest, orientation, joints, skin
 @numba.njit(cache=True, fastmath=True)
 def _build(
     state, turn, shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame, joint,
-    start, offset, radius, first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, reach,
+    start, offset, radius, first_arm, angle_joint, angle_axis, low, high, own_least, own_meet, reach,
     vertices, vertex_joint, vertex_weight, skin, fine, centre, orientation, joints, axes, matrix, gradient,
 ):  # fmt: skip
     """Cost, normal matrix and gradient; also the deepest overlap and the deepest own overlap."""
@@ -250,13 +258,11 @@ def _build(
     # Spheres against spheres; in fine rounds only where a forearm takes part, skin does the rest.
     for s in range(spheres):
         for group in range(JOINT_COUNT + 1):
-            if _outside(centre[0, s], boxes[1, group], radius[s]):
+            both_hands = s < first_arm and group < JOINT_COUNT
+            if (fine and both_hands) or _outside(centre[0, s], boxes[1, group], radius[s]):
                 continue
             begin = first_arm if group == JOINT_COUNT else start[group]
             end = spheres if group == JOINT_COUNT else start[group + 1]
-            both_hands = s < first_arm and group < JOINT_COUNT
-            if fine and both_hands:
-                continue
             scale = 1.0 / _DEPTH_SIGMA if both_hands else 0.3 / _DEPTH_SIGMA
             for t in range(begin, end):
                 x = centre[0, s, 0] - centre[1, t, 0]
@@ -266,10 +272,9 @@ def _build(
                 squared = x * x + y * y + z * z
                 if squared >= touching * touching:
                     continue
-                distance = np.sqrt(max(squared, 1e-16))
-                depth = touching - distance
+                depth = touching - np.sqrt(squared)
                 deepest = max(deepest, depth)
-                normal[0], normal[1], normal[2] = x / distance, y / distance, z / distance
+                _between(centre[0, s], centre[1, t], normal)
                 filled = _chain(
                     row, index, 0, -scale, 0, joint[s], centre[0, s], normal, angle_joint, joints[0], axes[0], reach
                 )
@@ -285,6 +290,8 @@ def _build(
             other = 1 - hand
             _skin(vertices[hand], vertex_joint, vertex_weight, rest[hand], orientation[hand], joints[hand], skin)
             for v in range(len(skin)):
+                # Of all the spheres that a point of skin lies in, the deepest counts.
+                depth, other_one = 0.0, -1
                 for group in range(JOINT_COUNT):
                     if _outside(skin[v], boxes[other, group], _SKIN_MARGIN):
                         continue
@@ -292,72 +299,55 @@ def _build(
                         x = skin[v, 0] - centre[other, t, 0]
                         y = skin[v, 1] - centre[other, t, 1]
                         z = skin[v, 2] - centre[other, t, 2]
-                        touching = radius[t] + _SKIN_MARGIN
+                        touching = radius[t] + _SKIN_MARGIN - depth
                         squared = x * x + y * y + z * z
-                        if squared >= touching * touching:
-                            continue
-                        distance = np.sqrt(max(squared, 1e-16))
-                        depth = touching - distance
-                        deepest = max(deepest, depth)
-                        normal[0], normal[1], normal[2] = x / distance, y / distance, z / distance
-                        filled = _chain(
-                            row, index, 0, -scale, hand, vertex_joint[v, 0], skin[v], normal, angle_joint,
-                            joints[hand], axes[hand], reach,
-                        )  # fmt: skip
-                        filled = _chain(
-                            row, index, filled, scale, other, joint[t], centre[other, t], normal, angle_joint,
-                            joints[other], axes[other], reach,
-                        )  # fmt: skip
-                        if hand == 0:
-                            filled = _place_rows(row, index, filled, scale, centre[1, t], shift, normal)
-                        else:
-                            filled = _place_rows(row, index, filled, -scale, skin[v], shift, normal)
-                        _add(matrix, gradient, row, index, filled, depth * scale)
-                        cost += (depth * scale) ** 2
+                        if touching > 0.0 and squared < touching * touching:
+                            depth, other_one = radius[t] + _SKIN_MARGIN - np.sqrt(squared), t
+                if other_one < 0:
+                    continue
+                t = other_one
+                deepest = max(deepest, depth)
+                _between(skin[v], centre[other, t], normal)
+                filled = _chain(
+                    row, index, 0, -scale, hand, vertex_joint[v, 0], skin[v], normal, angle_joint, joints[hand],
+                    axes[hand], reach,
+                )  # fmt: skip
+                filled = _chain(
+                    row, index, filled, scale, other, joint[t], centre[other, t], normal, angle_joint, joints[other],
+                    axes[other], reach,
+                )  # fmt: skip
+                if hand == 0:
+                    filled = _place_rows(row, index, filled, scale, centre[1, t], shift, normal)
+                else:
+                    filled = _place_rows(row, index, filled, -scale, skin[v], shift, normal)
+                _add(matrix, gradient, row, index, filled, depth * scale)
+                cost += (depth * scale) ** 2
     for hand in range(2):
-        for p in range(len(own_first)):
-            s, t = own_first[p], own_second[p]
-            x = centre[hand, s, 0] - centre[hand, t, 0]
-            y = centre[hand, s, 1] - centre[hand, t, 1]
-            z = centre[hand, s, 2] - centre[hand, t, 2]
-            squared = x * x + y * y + z * z
-            if squared >= own_least[p] * own_least[p]:
-                continue
-            distance = np.sqrt(max(squared, 1e-16))
-            depth = own_least[p] - distance
-            own_deepest = max(own_deepest, depth)
-            normal[0], normal[1], normal[2] = x / distance, y / distance, z / distance
-            scale = 1.0 / _SELF_SIGMA
-            filled = _chain(
-                row,
-                index,
-                0,
-                -scale,
-                hand,
-                joint[s],
-                centre[hand, s],
-                normal,
-                angle_joint,
-                joints[hand],
-                axes[hand],
-                reach,
-            )
-            filled = _chain(
-                row,
-                index,
-                filled,
-                scale,
-                hand,
-                joint[t],
-                centre[hand, t],
-                normal,
-                angle_joint,
-                joints[hand],
-                axes[hand],
-                reach,
-            )
-            _add(matrix, gradient, row, index, filled, depth * scale)
-            cost += (depth * scale) ** 2
+        for s in range(first_arm):
+            for group in range(joint[s] + 1, JOINT_COUNT):
+                if not own_meet[joint[s], group] or _outside(centre[hand, s], boxes[hand, group], radius[s]):
+                    continue
+                for t in range(start[group], start[group + 1]):
+                    x = centre[hand, s, 0] - centre[hand, t, 0]
+                    y = centre[hand, s, 1] - centre[hand, t, 1]
+                    z = centre[hand, s, 2] - centre[hand, t, 2]
+                    squared = x * x + y * y + z * z
+                    if squared >= own_least[s, t] * own_least[s, t]:
+                        continue
+                    depth = own_least[s, t] - np.sqrt(squared)
+                    own_deepest = max(own_deepest, depth)
+                    _between(centre[hand, s], centre[hand, t], normal)
+                    scale = 1.0 / _SELF_SIGMA
+                    filled = _chain(
+                        row, index, 0, -scale, hand, joint[s], centre[hand, s], normal, angle_joint, joints[hand],
+                        axes[hand], reach,
+                    )  # fmt: skip
+                    filled = _chain(
+                        row, index, filled, scale, hand, joint[t], centre[hand, t], normal, angle_joint, joints[hand],
+                        axes[hand], reach,
+                    )  # fmt: skip
+                    _add(matrix, gradient, row, index, filled, depth * scale)
+                    cost += (depth * scale) ** 2
     near = np.empty(3)
     if thing[6] > 0.0:
         for hand in range(2):
@@ -458,7 +448,7 @@ def _build(
 @numba.njit(cache=True, fastmath=True)
 def relax_one(
     state, turn, shift, sigma, turn_sigma, shift_sigma, pulls, thing, rest, frame, joint, start, offset, radius,
-    first_arm, angle_joint, angle_axis, low, high, own_first, own_second, own_least, vertices, vertex_joint,
+    first_arm, angle_joint, angle_axis, low, high, own_least, own_meet, vertices, vertex_joint,
     vertex_weight,
 ):  # fmt: skip
     """Levenberg-Marquardt on one pattern, in place; returns overlap and own overlap."""
@@ -489,7 +479,7 @@ def relax_one(
             new_cost, new_deepest, new_own = _build(
                 trial, trial_turn, trial_shift, goal, goal_turn, goal_shift, sigma, turn_sigma, shift_sigma, pulls,
                 thing, rest, frame, joint, start, offset, radius, first_arm, angle_joint, angle_axis, low, high,
-                own_first, own_second, own_least, reach, vertices, vertex_joint, vertex_weight, skin, fine, centre,
+                own_least, own_meet, reach, vertices, vertex_joint, vertex_weight, skin, fine, centre,
                 orientation, joints, axes, new_matrix, new_gradient,
             )  # fmt: skip
             if new_cost < cost:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,26 +47,35 @@ def joined(parts: list[Patterns]) -> Patterns:
     )
 
 
-def generate(work: Path, share: float) -> Patterns:
-    """All families, batch by batch; `share` of the wanted number for a quick look."""
+def generate(work: Path, share: float, families: Sequence[str] = tuple(FAMILIES)) -> None:
+    """Some families, batch by batch; `share` of the wanted number for a quick look."""
     work.mkdir(parents=True, exist_ok=True)
-    hand = free_hand("right").sha256[:12]
-    every: list[Patterns] = []
-    for number, (name, family) in enumerate(FAMILIES.items()):
-        kept, drafted, batch = 0, 0, 0
-        wanted = int(family.wanted * share)
-        while kept < wanted:
-            path = work / f"{hand}-{name}-{batch:03d}.npz"
+    for name in families:
+        kept, batch = 0, 0
+        while kept < int(FAMILIES[name].wanted * share):
+            path = _batch_file(work, name, batch)
             if not path.exists():
                 test = split.is_test("family", name) or (batch % 10) / 10 < two_hands.TEST_SHARE
-                random = np.random.default_rng([_SEED, number, batch])
+                random = np.random.default_rng([_SEED, list(FAMILIES).index(name), batch])
                 part, _ = two_hands.made(name, random, _BATCH, test=test)
                 two_hands.save(part, path)
-            part = two_hands.read(path)
-            every.append(part)
-            kept, drafted, batch = kept + len(part), drafted + _BATCH, batch + 1
-        log.info("%-15s %5d kept of %5d drafted", name, kept, drafted)
+            kept, batch = kept + len(two_hands.read(path)), batch + 1
+        log.info("%-15s %5d kept of %5d drafted", name, kept, batch * _BATCH)
+
+
+def finished(work: Path) -> Patterns:
+    """What the batches in the work folder hold, family by family, complete or not."""
+    every: list[Patterns] = []
+    for name in FAMILIES:
+        batch = 0
+        while (path := _batch_file(work, name, batch)).exists():
+            every.append(two_hands.read(path))
+            batch += 1
     return joined(every)
+
+
+def _batch_file(work: Path, family: str, batch: int) -> Path:
+    return work / f"{free_hand('right').sha256[:12]}-{family}-{batch:03d}.npz"
 
 
 def joint_clouds(patterns: Patterns) -> Array:
@@ -146,6 +156,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--work", type=Path, default=Path("training/runs/two_hands"), help="folder of finished batches")
     parser.add_argument("--share", type=float, default=1.0, help="share of the full number of patterns")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="make these, in order")
+    parser.add_argument("--join", action="store_true", help="make no more, write what is finished")
     parser.add_argument("--out", type=Path, default=two_hands.PATTERN_FILE)
     parser.add_argument("--card", action="store_true", help="measure the finished set and print its card")
     arguments = parser.parse_args()
@@ -153,7 +165,9 @@ def main() -> None:
     if arguments.card:
         log.info("%s", card(two_hands.read(arguments.out)))
         return
-    patterns = generate(arguments.work, arguments.share)
+    if not arguments.join:
+        generate(arguments.work, arguments.share, arguments.families)
+    patterns = finished(arguments.work)
     two_hands.save(patterns, arguments.out)
     log.info("%d patterns, %.1f MB", len(patterns), arguments.out.stat().st_size / 1e6)
 

@@ -100,28 +100,30 @@ def measure(pairs: Pairs) -> MeshContact:
     """Depth, gap and gaps by part of every pattern."""
     depth, gap = np.empty(len(pairs)), np.empty(len(pairs))
     part_gap = np.empty((len(pairs), len(CONTACT_PARTS), len(CONTACT_PARTS)))
-    sides = _mesh("right"), _mesh("left")
     for start in range(0, len(pairs), 128):
-        meshes = posed_vertices(pairs[start : start + 128])
-        for k in range(len(meshes[0])):
-            table = np.full((_NO_PART + 1, _NO_PART + 1), FAR)
-            deepest = 0.0
-            for own, other in ((0, 1), (1, 0)):
-                signed, nearest = signed_distances(
-                    meshes[own][k], sides[own].skin, meshes[other][k], sides[other].triangles,
-                    sides[other].ring_start, sides[other].ring, sides[other].by_bone, sides[other].bone_start,
-                )  # fmt: skip
-                seen = nearest >= 0
-                seen[seen] &= sides[other].skin[nearest[seen]]
-                index = np.flatnonzero(seen)
-                mine, theirs = sides[own].part[index], sides[other].part[nearest[index]]
-                rows, columns = (theirs, mine) if own == 0 else (mine, theirs)
-                np.minimum.at(table, (rows, columns), np.maximum(signed[index], 0.0))
-                deepest = max(deepest, float(-signed[index].min(initial=0.0)))
-            depth[start + k] = deepest
-            gap[start + k] = table.min()
-            part_gap[start + k] = table[:_NO_PART, :_NO_PART]
+        for k, meshes in enumerate(zip(*posed_vertices(pairs[start : start + 128]), strict=True), start):
+            depth[k], gap[k], part_gap[k] = measure_meshes(*meshes)
     return MeshContact(depth, gap, part_gap)
+
+
+def measure_meshes(right: Array, left: Array) -> tuple[float, float, Array]:
+    """The same of one pair of posed meshes (V, 3), whatever their shape: depth, gap, gaps by part (6, 6)."""
+    sides, meshes = (_mesh("right"), _mesh("left")), (right, left)
+    table = np.full((_NO_PART + 1, _NO_PART + 1), FAR)
+    deepest = 0.0
+    for own, other in ((0, 1), (1, 0)):
+        signed, nearest = signed_distances(
+            meshes[own], sides[own].skin, meshes[other], sides[other].triangles,
+            sides[other].ring_start, sides[other].ring, sides[other].by_bone, sides[other].bone_start,
+        )  # fmt: skip
+        seen = nearest >= 0
+        seen[seen] &= sides[other].skin[nearest[seen]]
+        index = np.flatnonzero(seen)
+        mine, theirs = sides[own].part[index], sides[other].part[nearest[index]]
+        rows, columns = (theirs, mine) if own == 0 else (mine, theirs)
+        np.minimum.at(table, (rows, columns), np.maximum(signed[index], 0.0))
+        deepest = max(deepest, float(-signed[index].min(initial=0.0)))
+    return deepest, float(table.min()), table[:_NO_PART, :_NO_PART]
 
 
 @numba.njit(cache=True, inline="always")

@@ -113,11 +113,12 @@ def read(path: Path) -> Patterns:
 
 
 def save(patterns: Patterns, path: Path = PATTERN_FILE) -> None:
-    """Write the compact form."""
+    """Write the compact form; the file appears under its name only when it is whole."""
     pairs = patterns.pairs
     held = np.flatnonzero(patterns.thing[:, 6] > 0.0)
+    unfinished = path.with_name(path.stem + ".partial.npz")
     np.savez_compressed(
-        path,
+        unfinished,
         angles=np.round(pack(pairs.angles, free_hinges("right")) / ANGLE_UNIT).astype(np.int16),
         turn=np.round(pairs.turn / QUATERNION_UNIT).astype(np.int16),
         shift=np.round(pairs.shift / SHIFT_UNIT).astype(np.int16),
@@ -129,6 +130,7 @@ def save(patterns: Patterns, path: Path = PATTERN_FILE) -> None:
         thing=patterns.thing[held].astype(np.float32),
         thing_index=held.astype(np.int32),
     )
+    unfinished.replace(path)
 
 
 def compacted(pairs: Pairs) -> Pairs:
@@ -188,7 +190,8 @@ def _kept_contacts(patterns: Patterns, mean: contact.Body, scale: float) -> Wish
     for k in range(count):
         apart = centres[k, 0, :first_arm, None] - centres[k, 1, :first_arm]
         distance = np.linalg.norm(apart, axis=-1) - touching
-        near = np.argsort(distance, axis=None)[:6]
+        near = np.argpartition(distance, 6, axis=None)[:6]
+        near = near[np.argsort(distance.ravel()[near])]
         near = near[distance.ravel()[near] < TOUCH]
         pulls[k, : len(near)] = np.stack(np.unravel_index(near, distance.shape), axis=1)
     return Wishes(
