@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import rotations
 from . import spatial
-from .hinges import euler_matrix
-from .kinematics import PALM_POINTS, Chain, HandState
+from .hinges import angles_from_rotations, euler_matrix, pack
+from .kinematics import PALM_POINTS, POINT_ORDER, Chain, HandState
 from .observations import Seen
 from .settings import FitSettings
 from .spatial import Array
+
+PoseReader = Callable[[Array, Array, Array], Array]
+"""As `see.iknet.IKNet`: points (B, 21, 3), their errors (B, 21), rest (1, 21, 3) -> rotations (B, 16, 4)"""
 
 _RIGID = np.array([0, 1, 2, 3, 4])
 """points of the chain's order that fix the palm: wrist and the four knuckles, not the thumb's root"""
@@ -25,6 +31,20 @@ def closed_form(chain: Chain, seen: Seen, settings: FitSettings, angles: Array |
     nuisance = np.repeat(np.eye(3)[..., None], count, -1)
     state = HandState(root, np.zeros((3, count)), found, nuisance)
     return placed(chain, state, seen, settings)
+
+
+def learned(chain: Chain, seen: Seen, settings: FitSettings, reader: PoseReader) -> HandState:
+    """The pose that `reader` makes of the observed points, within the limits."""
+    still = HandState(np.eye(3)[..., None], np.zeros((3, 1)), np.zeros((chain.angle_count, 1)), np.eye(3)[..., None])
+    rest, points, error = np.empty((1, 21, 3)), np.empty((seen.count, 21, 3)), np.empty((seen.count, 21))
+    rest[:, POINT_ORDER] = chain.pose(still, moving=False).points.T
+    points[:, POINT_ORDER] = np.where(seen.point_weight > 0.0, seen.points, np.nan).T
+    error[:, POINT_ORDER] = seen.point_sigma.T
+    found = reader(points, error, rest)
+    angles = pack(angles_from_rotations(found, chain.hinges, within_limits=True), chain.hinges)
+    root = spatial.from_batch_first(rotations.matrix_from_quaternion(found[:, 0]))
+    nuisance = np.repeat(np.eye(3)[..., None], seen.count, -1)
+    return placed(chain, HandState(root, np.zeros((3, seen.count)), angles.T.copy(), nuisance), seen, settings)
 
 
 def flipped(seen: Seen) -> Seen:
