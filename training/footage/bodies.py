@@ -16,14 +16,12 @@ Texture = tuple[NDArray[np.uint8], ...]
 """Levels (s, s, 6) uint8, each half the size of the one before: square roots of red, green and
 blue; a factor on roughness (128 = 1); the slope of the height along u and along v, 128 = level."""
 
-TEXTURE, SKIN, ROUGHNESS, REFLECTANCE, BUMP, RED, GREEN, BLUE, TRANSLUCENCY, SIDE = range(10)
-"""Columns of the material table (M, 10) float32."""
+SKIN, ROUGHNESS, REFLECTANCE, BUMP, RED, GREEN, BLUE, TRANSLUCENCY, SIDE = range(9)
+"""Columns of the material table (M, 9) float32."""
 SLOPE_STEPS: Final = 127.0 / 0.25
 """Texture steps a metre of height a unit of the atlas."""
-TEXTURE_SLOTS: Final = 14
-"""The shading kernel is compiled for this many textures."""
 _SAMPLED_FACES: Final = 97
-_NO_TEXTURE: Final = np.full((2, 2, 6), 128, np.uint8)
+_NO_TEXELS: Final = np.zeros(0, np.uint8)
 _NO_POINTS: Final = np.zeros((0, 3), np.float32)
 _NO_FACES: Final = np.zeros((0, 3), np.int32)
 _NO_PLACES: Final = np.zeros((0, 3, 2), np.float32)
@@ -78,29 +76,33 @@ class Assembly:
     part: NDArray[np.uint8]
     canonical: FloatArray
     materials: FloatArray
-    textures: tuple[NDArray[np.uint8], ...]
-    """the level each slot needs, flat"""
+    """(M, 9) a row a body"""
+    texels: NDArray[np.uint8]
+    """(T,) the texture levels the bodies need, flat, one after the other"""
+    textures: NDArray[np.int64]
+    """(M, 2) where each body's texture begins among `texels`, and its texels a side"""
 
 
 def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
     """Concatenate bodies; pick for each the texture level that suits its size at a focal length in pixels."""
     starts = np.cumsum([0, *(len(body.points) for body in bodies)])
     levels: list[NDArray[np.uint8]] = []
-    slots: dict[int, int] = {}
-    rows = np.zeros((len(bodies), SIDE + 1), np.float32)
-    for row, body in zip(rows, bodies, strict=True):
+    begins: dict[int, int] = {}
+    length = 0
+    materials = np.zeros((len(bodies), SIDE + 1), np.float32)
+    textures = np.zeros((len(bodies), 2), np.int64)
+    for k, body in enumerate(bodies):
         material = body.material
         level = _level(body, focal)
-        slot = slots.setdefault(id(level), len(slots))
-        if slot == len(levels):
-            if slot == TEXTURE_SLOTS:
-                raise ValueError(f"A picture may use {TEXTURE_SLOTS} textures; this one wants more.")
-            levels.append(level)
-        row[:] = (
-            slot, material.skin, material.roughness, material.reflectance, material.bump,
+        if id(level) not in begins:
+            begins[id(level)] = length
+            levels.append(level.reshape(-1))
+            length += level.size
+        textures[k] = begins[id(level)], len(level)
+        materials[k] = (
+            material.skin, material.roughness, material.reflectance, material.bump,
             *material.colour, material.translucency, body.side,
         )  # fmt: skip
-    levels += [levels[0] if levels else _NO_TEXTURE] * (TEXTURE_SLOTS - len(levels))
     counts = [len(body.faces) for body in bodies]
     return Assembly(
         points=np.concatenate([_NO_POINTS, *(body.points for body in bodies)]).astype(np.float32, copy=False),
@@ -109,7 +111,7 @@ def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
         ).astype(np.int32, copy=False),
         face_uv=np.concatenate([_NO_PLACES, *(body.face_uv for body in bodies)]).astype(np.float32, copy=False),
         face_material=np.repeat(np.arange(len(bodies), dtype=np.int16), counts),
-        face_side=np.repeat(rows[:, SIDE].astype(np.uint8), counts),
+        face_side=np.repeat(materials[:, SIDE].astype(np.uint8), counts),
         part=np.concatenate(
             [
                 _NO_PARTS,
@@ -122,8 +124,9 @@ def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
                 *(np.zeros_like(body.points) if body.canonical is None else body.canonical for body in bodies),
             ]
         ).astype(np.float32, copy=False),
-        materials=rows,
-        textures=tuple(level.reshape(-1) for level in levels),
+        materials=materials,
+        texels=np.concatenate([_NO_TEXELS, *levels]),
+        textures=textures,
     )
 
 
@@ -139,4 +142,3 @@ def _level(body: Body, focal: float) -> NDArray[np.uint8]:
     ratio = float(np.median(texels / np.maximum(pixels, 1e-6)))
     step = int(np.clip(np.floor(np.log2(max(ratio, 1e-3)) + 0.35), 0, len(texture) - 1))
     return texture[step]
-

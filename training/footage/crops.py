@@ -169,20 +169,29 @@ def _beyond_edge(picture: Picture, scene: Scene, box: Array, size: int) -> Pictu
 
     if inside(corners @ inverse[:, :2].T + inverse[:, 2]).all():
         return picture
-    grid = np.stack(np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64)), axis=-1)
-    whole = grid @ inverse[:, :2].T + inverse[:, 2]
-    back = (np.clip(whole, 0.0, limit) @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    seen = inside(whole)
+    pixel = np.arange(size, dtype=np.float64)
+    whole = _mapped(inverse, pixel, pixel[:, None])
+    seen = np.ones((size, size), bool)
+    for places, last in zip(whole, limit, strict=True):
+        seen &= (places >= -0.5) & (places <= last + 0.5)
+        np.clip(places, 0.0, last, out=places)
+    back = [places.astype(np.float32) for places in _mapped(matrix, *whole)]
     hands = tuple(
         replace(hand, visible=hand.visible & inside(hand.keypoints2d @ inverse[:, :2].T + inverse[:, 2]))
         for hand in picture.hands
     )
     return replace(
         picture,
-        image=cv2.remap(picture.image, back[..., 0], back[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        image=cv2.remap(picture.image, *back, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         side=picture.side * seen,
         part=picture.part * seen,
         depth=picture.depth * seen,
         correspondence=picture.correspondence * seen[..., None],
         hands=hands,
     )
+
+
+def _mapped(matrix: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """Where an affine map (2, 3) takes places x, y of any shapes that go together."""
+    first, second = matrix
+    return first[0] * x + first[1] * y + first[2], second[0] * x + second[1] * y + second[2]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make everything the renderer keeps in the user's cache, so that no first picture waits.
 
-    python -m training.footage.prepare [--processes 2]      about 10 minutes on one core, 600 MB, once
+python -m training.footage.prepare [--processes 2]      about 10 minutes on one core, 600 MB, once
 """
 
 from __future__ import annotations

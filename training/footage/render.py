@@ -239,7 +239,7 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) 
     coverage = np.empty((scene.height, scene.width), np.float32)
     shading.shade(
         assembly.points, normals, sky, _projected(scene, assembly, 1), assembly.faces, assembly.face_uv,
-        assembly.face_material, assembly.materials, assembly.textures, *shadows,
+        assembly.face_material, assembly.materials, assembly.texels, assembly.textures, *shadows,
         mirror, buffers.centre_face, fine_face, fine_depth, linear, coverage,
     )  # fmt: skip
     return linear, coverage

@@ -22,12 +22,7 @@ Array = NDArray[np.float64]
 _MIRROR: Final = np.array([-1.0, 1.0, 1.0])
 _GOLDEN: Final = (1.0 + 5.0**0.5) / 2.0
 AMBIENT_DIRECTIONS: Final = np.array(
-    [
-        corner
-        for a in (-1.0, 1.0)
-        for b in (-_GOLDEN, _GOLDEN)
-        for corner in ((0.0, a, b), (a, b, 0.0), (b, 0.0, a))
-    ]
+    [corner for a in (-1.0, 1.0) for b in (-_GOLDEN, _GOLDEN) for corner in ((0.0, a, b), (a, b, 0.0), (b, 0.0, a))]
 ) / np.hypot(1.0, _GOLDEN)
 """(12, 3) unit directions the ambient light comes from: the corners of an icosahedron."""
 
@@ -128,9 +123,7 @@ class Thing:
 
     def mirrored(self) -> Thing:
         """Seen in a mirror that flips x. All bodies are symmetric in their own x."""
-        return replace(
-            self, rotation=rotations.mirrored(self.rotation), translation=self.translation * _MIRROR
-        )
+        return replace(self, rotation=rotations.mirrored(self.rotation), translation=self.translation * _MIRROR)
 
     def turned(self, rotation: Array) -> Thing:
         """The same body seen by a turned camera."""
@@ -186,9 +179,7 @@ class Look:
     """factor on the skin's shine: 0 dusty .. 2 wet"""
     glove: int | None = None
     """seed of a glove's material worn instead of bare skin"""
-    lights: tuple[Light, ...] = (
-        Light(np.array([0.35, -0.75, -0.56]), np.array([0.75, 0.72, 0.68]), 0.1),
-    )
+    lights: tuple[Light, ...] = (Light(np.array([0.35, -0.75, -0.56]), np.array([0.75, 0.72, 0.68]), 0.1),)
     ambient: Array = field(default_factory=lambda: np.full((12, 3), 0.45))
     """(12, 3) linear RGB from AMBIENT_DIRECTIONS, camera axes"""
     backdrop: Backdrop = field(default_factory=Backdrop)

@@ -12,7 +12,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from .bodies import BLUE, BUMP, GREEN, RED, REFLECTANCE, ROUGHNESS, SKIN, SLOPE_STEPS, TEXTURE, TRANSLUCENCY
+from .bodies import BLUE, BUMP, GREEN, RED, REFLECTANCE, ROUGHNESS, SKIN, SLOPE_STEPS, TRANSLUCENCY
 
 SHADOW_SLACK: Final = np.float32(0.0022)
 """Metres a surface may lie behind what the light sees before it counts as shaded."""
@@ -21,26 +21,27 @@ _STEEPNESS: Final = np.float32(1.0 / 0.003)
 """Over how many metres of depth a shadow sets in."""
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
+_NO_AREA: Final = np.float32(-1e-12)
+_LEAST_WEIGHT: Final = np.float32(-0.01)
 _THICKNESS: Final = np.float32(0.006)
 """Metres of flesh after which light that shines through has lost 63 %."""
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
-def _mixed(texture, top, low, w00, w01, w10, w11, channel):  # type: ignore[no-untyped-def]
+def _mixed(texels, top, low, w00, w01, w10, w11, channel):  # type: ignore[no-untyped-def]
     """One channel of four neighbouring texels."""
     after = channel + np.uintp(6)
     return (
-        np.float32(texture[top + channel]) * w00
-        + np.float32(texture[top + after]) * w01
-        + np.float32(texture[low + channel]) * w10
-        + np.float32(texture[low + after]) * w11
+        np.float32(texels[top + channel]) * w00
+        + np.float32(texels[top + after]) * w01
+        + np.float32(texels[low + channel]) * w10
+        + np.float32(texels[low + after]) * w11
     )
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
-def _texel(texture, u, v):  # type: ignore[no-untyped-def]
-    """Bilinear lookup of the six channels at atlas place u, v; texture is flat, square, (s * s * 6,)."""
-    size = int(sqrt(np.float32(texture.shape[0] // 6)) + np.float32(0.5))
+def _texel(texels, begin, size, u, v):  # type: ignore[no-untyped-def]
+    """Bilinear lookup of the six channels at place u, v of the texture of `size` texels a side at texels[begin]."""
     last = np.float32(size) - np.float32(1.01)
     x = min(max(u * np.float32(size) - np.float32(0.5), _ZERO), last)
     y = min(max(v * np.float32(size) - np.float32(0.5), _ZERO), last)
@@ -49,18 +50,18 @@ def _texel(texture, u, v):  # type: ignore[no-untyped-def]
     a = x - np.float32(i)
     b = y - np.float32(j)
     # Unsigned places spare the check for negative ones at each of the 24 reads.
-    top = np.uintp((j * size + i) * 6)
+    top = np.uintp(begin + (j * size + i) * 6)
     low = top + np.uintp(size * 6)
     w00 = (_ONE - a) * (_ONE - b)
     w01 = a * (_ONE - b)
     w10 = (_ONE - a) * b
     w11 = a * b
-    t0 = _mixed(texture, top, low, w00, w01, w10, w11, np.uintp(0))
-    t1 = _mixed(texture, top, low, w00, w01, w10, w11, np.uintp(1))
-    t2 = _mixed(texture, top, low, w00, w01, w10, w11, np.uintp(2))
-    t3 = _mixed(texture, top, low, w00, w01, w10, w11, np.uintp(3))
-    t4 = _mixed(texture, top, low, w00, w01, w10, w11, np.uintp(4))
-    t5 = _mixed(texture, top, low, w00, w01, w10, w11, np.uintp(5))
+    t0 = _mixed(texels, top, low, w00, w01, w10, w11, np.uintp(0))
+    t1 = _mixed(texels, top, low, w00, w01, w10, w11, np.uintp(1))
+    t2 = _mixed(texels, top, low, w00, w01, w10, w11, np.uintp(2))
+    t3 = _mixed(texels, top, low, w00, w01, w10, w11, np.uintp(3))
+    t4 = _mixed(texels, top, low, w00, w01, w10, w11, np.uintp(4))
+    t5 = _mixed(texels, top, low, w00, w01, w10, w11, np.uintp(5))
     return t0, t1, t2, t3, t4, t5
 
 
@@ -117,9 +118,11 @@ def _weights(screen, a, b, c, x, y):  # type: ignore[no-untyped-def]
     yb = screen[b, 1]
     xc = screen[c, 0]
     yc = screen[c, 1]
-    scale = _ONE / ((xb - xa) * (yc - ya) - (xc - xa) * (yb - ya))
-    wa = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) * scale
-    wb = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) * scale
+    area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
+    # A face that a finer sample sees nearly edge on may have no area left here, or a wrong one, by rounding.
+    scale = _ONE / (area if area < _NO_AREA else _NO_AREA)
+    wa = min(max(((xb - x) * (yc - y) - (xc - x) * (yb - y)) * scale, _LEAST_WEIGHT), _ONE - _LEAST_WEIGHT)
+    wb = min(max(((xc - x) * (ya - y) - (xa - x) * (yc - y)) * scale, _LEAST_WEIGHT), _ONE - _LEAST_WEIGHT)
     wc = _ONE - wa - wb
     ia = wa / screen[a, 2]
     ib = wb / screen[b, 2]
@@ -153,7 +156,7 @@ def _shadow(px, py, pz, axes, low, scale, depth, spread, odd):  # type: ignore[n
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False, inline="always")
 def _surface(
-    f, x, y, points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
+    f, x, y, points, normals, sky, screen, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
     mirror, odd,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
@@ -175,7 +178,7 @@ def _surface(
     u = face_uv[f, 0, 0] * wa + face_uv[f, 1, 0] * wb + face_uv[f, 2, 0] * wc
     v = face_uv[f, 0, 1] * wa + face_uv[f, 1, 1] * wb + face_uv[f, 2, 1] * wc
     m = face_material[f]
-    red, green, blue, rough, slope_u, slope_v = _texel(textures[int(materials[m, TEXTURE])], u, v)
+    red, green, blue, rough, slope_u, slope_v = _texel(texels, textures[m, 0], textures[m, 1], u, v)
     red = red * red * (materials[m, RED] / np.float32(65025.0))
     green = green * green * (materials[m, GREEN] / np.float32(65025.0))
     blue = blue * blue * (materials[m, BLUE] / np.float32(65025.0))
@@ -290,7 +293,7 @@ def _surface(
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
 def shade(
-    points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
+    points, normals, sky, screen, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
     mirror, centre_face, fine_face, fine_depth, linear, coverage,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
@@ -346,9 +349,9 @@ def shade(
                     v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
                 if f >= 0:
                     r, g, b = _surface(
-                        f, u, v, points, normals, sky, screen, faces, face_uv, face_material, materials, textures,
-                        light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
-                        mirror, ((x + y) & 1) == 1,
+                        f, u, v, points, normals, sky, screen, faces, face_uv, face_material, materials, texels,
+                        textures, light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
+                        light_spread, mirror, ((x + y) & 1) == 1,
                     )  # fmt: skip
                     covered += share
                     red += share * r

@@ -274,8 +274,11 @@ def _face(seed: int) -> Texture:
         mask = np.zeros((size, size), np.float32)
         centre, axes = (round(x * size), round(y * size)), (max(round(w * size), 1), max(round(h * size), 1))
         cv2.ellipse(mask, centre, axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
-        mask = cv2.GaussianBlur(mask, (0, 0), soft)[:, :, None]
-        image = image * (1 - mask) + np.asarray(colour, np.float32) * mask
+        # Only where the blurred oval reaches: five deviations about it.
+        reach = [half + int(5 * soft) + 3 for half in axes]
+        part = tuple(slice(max(c - r, 0), c + r) for c, r in zip(centre[::-1], reach[::-1], strict=True))
+        mask = cv2.GaussianBlur(mask, (0, 0), soft)[part][:, :, None]
+        image[part] = image[part] * (1 - mask) + np.asarray(colour, np.float32) * mask
 
     for side in (-1, 1):
         x = 0.5 + side * 0.165
