@@ -135,4 +135,15 @@ def write_overlay(
             written += 1
     finally:
         writer.release()
+    if written and not _is_whole(path, written):
+        raise BadInputError(f"The overlay {path} could not be finished; free some space and capture again.")
     return written
+
+
+def _is_whole(path: Path, frames: int) -> bool:
+    """Whether a movie holds its frames: OpenCV does not tell when the disk refuses them."""
+    movie = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        return movie.isOpened() and movie.get(cv2.CAP_PROP_FRAME_COUNT) >= frames
+    finally:
+        movie.release()

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadInputError
+from .files import write_arrays
 
 AnyArray = NDArray[Any]
 Arrays = dict[str, AnyArray]
@@ -80,11 +81,8 @@ class PartialWork:
     def append(self, records: Arrays, state: Mapping[str, AnyArray]) -> None:
         """Keep the records of the next span of frames and the state after it."""
         path = self._path(len(self.chunks))
-        temporary = path.with_suffix(".tmp")
         try:
-            with temporary.open("wb") as file:
-                np.savez(file, **records, **{_STATE + key: value for key, value in state.items()})
-            temporary.replace(path)
+            write_arrays(path, {**records, **{_STATE + key: value for key, value in state.items()}})
         except OSError as error:
             raise BadInputError(
                 f"The disk refused the finished frames ({error.strerror or error}); free some space and run the same "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, replace
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from .camera import Camera, choose_camera
 from .errors import BadInputError, MovingCameraError, NothingFoundError
+from .files import write_whole
 from .fit.clip import solve
 from .footage import Footage, open_footage
 from .hand.hands import chosen_hands, free_hands
@@ -31,6 +33,8 @@ from .see.records import Records, joined
 from .settings import Settings
 from .take import Take, save_take
 from .version import VERSION
+
+log = logging.getLogger("handmocap.pipeline")
 
 OnPreview = Callable[[NDArray[np.uint8], int], None]
 """(picture (H, W, 3) RGB with the seen points drawn, source frame number)"""
@@ -300,7 +304,10 @@ class PreviewFile:
         )
         if not ok:
             return False
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_bytes(data.tobytes())
-        temporary.replace(self.path)
+        try:
+            write_whole(self.path, data.tobytes())
+        except OSError:
+            # A preview is not worth a capture.
+            log.info("The preview could not be written.", exc_info=True)
+            return False
         return True

@@ -9,8 +9,6 @@ its footage.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadInputError
+from .files import write_arrays
 from .hand.names import CONTACT_PARTS, JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from .rotations import IDENTITY
 
@@ -218,14 +217,7 @@ def save_take(take: Take, path: str | Path) -> None:
             arrays[f"pair_{key}"] = value if key == "valid" else value.astype(np.float32)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".tmp", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_arrays(target, arrays, compressed=True)
     except OSError as error:
         raise BadInputError(
             f"The take could not be written to {target} ({error.strerror or error}); "

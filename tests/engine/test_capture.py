@@ -75,7 +75,7 @@ def test_a_take_is_whole_and_its_bones_never_change_length(whole: Take) -> None:
         assert ((track.rotation[1:] * track.rotation[:-1]).sum(-1) > 0).all()
         bones = np.linalg.norm(track.points[:, 6] - track.points[:, 5], axis=-1)
         assert np.ptp(bones) < 1e-6
-    assert whole.meta["definition"] == "mediapipe" and whole.meta["models"]
+    assert whole.meta["definition"] in ("mediapipe", "model") and whole.meta["models"]
     assert whole.rate == 30.0
 
 
@@ -129,6 +129,56 @@ def test_twenty_kills_at_random_moments(clip: Path, whole: Take, tmp_path: Path)
     moments = random.Random(1)
     for k in range(20):
         assert_same(kill_and_resume(clip, tmp_path / f"{k}.take.npz", moments.randint(1, FRAMES)), whole)
+
+
+def limited(arguments: list[str], largest: int) -> subprocess.CompletedProcess[str]:
+    """The command line on a disk that takes no file larger than so many bytes."""
+    resource = pytest.importorskip("resource")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
+    command = [sys.executable, "-m", "engine", *arguments, "--progress", "none"]
+    return subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=False, preexec_fn=limit)
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_seen_is_kept(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.take.npz"
+    arguments = ["capture", str(clip), "--end", "19", "--focal", str(FOCAL), "--device", "cpu", "--out", str(out)]
+    full = limited(arguments, 2_000)
+    assert full.returncode == 2 and full.stderr.startswith("The disk refused the finished frames")
+    # Room for the chunks, none for the take.
+    tight = limited(arguments, 60_000)
+    assert tight.returncode == 2 and tight.stderr.startswith("The take could not be written")
+    for said in (full, tight):
+        assert len(said.stderr.splitlines()) == 1
+    assert not out.exists() and not list(tmp_path.glob("*.tmp"))
+    assert cli.main([*arguments, "--resume", "--progress", "none"]) == 0
+    assert len(load_take(out)) == 20 and not pipeline.partial_folder(out).exists()
+
+
+def test_an_overlay_the_disk_refuses_is_one_sentence_and_the_take_stays(clip: Path, tmp_path: Path) -> None:
+    out, overlay = tmp_path / "t.take.npz", tmp_path / "o.mp4"
+    arguments = ["capture", str(clip), "--end", "3", "--device", "cpu", "--out", str(out), "--overlay", str(overlay)]
+    assert cli.main([*arguments[:-2], "--progress", "none"]) == 0
+    take = load_take(out)
+    command = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from pathlib import Path; from engine import pipeline; from engine.take import load_take\n"
+        f"pipeline.write_overlay_of(load_take({str(out)!r}), {str(clip)!r}, Path({str(overlay)!r}))"
+    )
+    resource = pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=PACKAGE, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000)),
+    )  # fmt: skip
+    assert "could not be finished; free some space" in done.stderr.splitlines()[-1]
+    assert len(load_take(out)) == len(take) == 4
+
+
+def test_a_preview_that_cannot_be_written_does_not_stop_anything(tmp_path: Path) -> None:
+    preview = pipeline.PreviewFile(tmp_path / "no" / "folder.jpg", 0.0)
+    assert not preview.write(np.zeros((4, 4, 3), np.uint8))
 
 
 def test_one_hand_asked_for_is_one_hand_given(clip: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from blender_handmocap.engine import footage as footage_module
 from blender_handmocap.engine.errors import BadInputError
 from blender_handmocap.engine.footage import Frame, open_footage
 from blender_handmocap.engine.footage_metadata import read_metadata, standard_range_table
@@ -251,6 +252,25 @@ def test_a_camera_that_does_not_open_is_one_sentence(capfd: pytest.CaptureFixtur
     with pytest.raises(BadInputError, match="Camera 77 does not open"):
         open_footage("camera:77")
     assert capfd.readouterr().err == ""
+
+
+def test_a_camera_that_stops_gives_what_it_sent_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A movie is a camera that ends: same library, same calls.
+    monkeypatch.setattr(footage_module, "_open_camera", lambda _: cv2.VideoCapture(str(CLIPS / "long.mp4")))
+    camera = open_footage("camera:3")
+    assert camera.kind == "camera"
+    frames = list(camera.frames())
+    # The newest picture counts: how many were dropped depends on the machine, the last one never is.
+    assert frames[-1].index == 58 and camera.warnings == ["Camera 3 stopped sending pictures."]
+
+
+def test_a_movie_without_frames_is_one_sentence(tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "none.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
+    assert writer.isOpened()
+    writer.release()
+    assert (tmp_path / "none.avi").stat().st_size > 0
+    with pytest.raises(BadInputError, match="could not be read as a movie"):
+        open_footage(tmp_path / "none.avi")
 
 
 def test_names_with_other_letters(tmp_path: Path) -> None:

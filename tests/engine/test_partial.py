@@ -45,7 +45,7 @@ def test_a_damaged_chunk_ends_what_can_be_used(tmp_path: Path) -> None:
 
 def test_a_half_written_chunk_is_no_chunk(tmp_path: Path) -> None:
     filled(tmp_path / "p", chunks=1)
-    (tmp_path / "p" / "chunk_00001.tmp").write_bytes(b"half")
+    (tmp_path / "p" / "chunk_00001.npz.77.tmp").write_bytes(b"half")
     assert len(PartialWork(tmp_path / "p", REQUEST, resume=True).chunks) == 1
 
 
