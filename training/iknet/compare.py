@@ -53,9 +53,13 @@ class Learned:
         return composed(self._network(torch.from_numpy(given.features)).numpy(), given.palm)
 
 
-def seen_of(held_out: HeldOut, millimetres: float, *, picture: bool) -> Seen:
+_CASES: Final = (*((mm, False) for mm in NOISES), (2, True))
+"""millimetres of noise, and whether one finger is wrong besides"""
+
+
+def seen_of(held_out: HeldOut, millimetres: float, *, spoilt: bool, picture: bool) -> Seen:
     """What the fitter would be given: POINT_ORDER, batch last."""
-    noisy, error = held_out.seen(millimetres)
+    noisy, error = held_out.seen(millimetres, spoilt=spoilt)
     count = len(noisy)
     centred = noisy[:, POINT_ORDER]
     centred = centred - centred[:, :PALM_POINTS].mean(1, keepdims=True)
@@ -92,15 +96,16 @@ def table(network: IKNet, count: int) -> list[str]:
         "analytic IK": lambda seen, settings: start.closed_form(chain, seen, settings),
         "IKNet": lambda seen, settings: start.learned(chain, seen, settings, learned),
     }
-    lines = ["| start | fit | " + " | ".join(f"{mm} mm" for mm in NOISES) + " |", "|---|---|" + "---|" * len(NOISES)]
+    lines = ["| start | fit | " + " | ".join(f"{mm} mm" for mm in NOISES) + " | 2 mm, a finger wrong |"]
+    lines.append("|---|---|" + "---|" * len(_CASES))
     for name, begin in starts.items():
         for steps in _STEPS:
             for picture in (False, True) if steps else (False,):
                 settings = FitSettings() if picture else FitSettings(nuisance_sigma=np.radians(0.1))
                 energy = Energy(chain, settings)
                 cells = []
-                for millimetres in NOISES:
-                    seen = seen_of(held_out, millimetres, picture=picture)
+                for millimetres, spoilt in _CASES:
+                    seen = seen_of(held_out, millimetres, spoilt=spoilt, picture=picture)
                     state = begin(seen, settings)
                     if steps:
                         state = solver.minimise(energy, state, seen, steps=steps, tolerance=1e-4).state
@@ -108,8 +113,8 @@ def table(network: IKNet, count: int) -> list[str]:
                 fit = f"{steps} steps, {'both' if picture else 'points'}" if steps else "none"
                 lines.append(f"| {name} | {fit} | " + " | ".join(cells) + " |")
     cells = []
-    for millimetres in NOISES:
-        noisy, error = held_out.seen(millimetres)
+    for millimetres, spoilt in _CASES:
+        noisy, error = held_out.seen(millimetres, spoilt=spoilt)
         off = np.degrees(rotations.angle_between(learned(noisy, error, held_out.rest), held_out.rotation))
         cells.append(f"{off[:, 1:].mean():.1f} ({off[:, 0].mean():.1f})")
     lines.append("| IKNet, as it answers | none | " + " | ".join(cells) + " |")

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 NOISES: Final = (0, 2, 4, 6)
 """millimetres: sigma across the view; along it twice as much"""
+SPOILT: Final = 0.04
+"""metres"""
 _COUNT: Final = 1500
 _LEAST_SIGMA: Final = 0.0002
 _SEED: Final = 20
@@ -62,12 +64,21 @@ class HeldOut:
         joints, rest = rest_of(betas, MODEL)
         return cls(rotation, betas, joints, rest, posed(rotation, joints, rest))
 
-    def seen(self, millimetres: float) -> tuple[Array, Array]:
-        """Points (N, 21, 3) with noise and the errors (N, 21) expected of them."""
+    def seen(self, millimetres: float, *, spoilt: bool = False) -> tuple[Array, Array]:
+        """Points (N, 21, 3) with noise and the errors (N, 21) expected of them.
+
+        `spoilt`: the outer three points of one finger lie SPOILT away, and nobody knows.
+        """
         random = np.random.default_rng([_SEED, round(1000 * millimetres)])
         sigma = np.full(self.points.shape[:2], millimetres / 1000.0)
         view = np.tile([0.0, 0.0, 1.0], (len(sigma), 1))
-        return self.points + noise(random, sigma, view), ERROR_OF_SIGMA * np.maximum(sigma, _LEAST_SIGMA)
+        points = self.points + noise(random, sigma, view)
+        if spoilt:
+            away = random.normal(size=(len(points), 1, 3))
+            away *= SPOILT / np.linalg.norm(away, axis=-1, keepdims=True)
+            first = 4 * random.integers(5, size=len(points)) + 2
+            points[np.arange(len(points))[:, None], first[:, None] + np.arange(3)] += away
+        return points, ERROR_OF_SIGMA * np.maximum(sigma, _LEAST_SIGMA)
 
     def aligned(self, millimetres: float) -> Aligned:
         """The same as the network's input."""
