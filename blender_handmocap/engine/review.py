@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import rotations
+from .errors import BadInputError
 from .hand.names import JOINT_COUNT, SIDES, Side
-from .take import CORRECTION_DTYPE, CorrectionKind, HandTrack, Take
+from .take import CORRECTION_DTYPE, CorrectionKind, HandTrack, State, Take
 
 Array = NDArray[np.float64]
 
@@ -48,6 +49,42 @@ def marked(take: Take, side: Side, indices: Sequence[int], kind: CorrectionKind)
     return _with(take, [_record(index, side, kind, 0, np.zeros(4)) for index in indices])
 
 
+def held(take: Take, side: Side, indices: Sequence[int]) -> Take:
+    """Hold, through frames, the pose the hand has in the last frame before them, else in the first after them."""
+    track = take.track(side)
+    first, last = min(indices), max(indices)
+    before, after = np.flatnonzero(track.present[:first]), np.flatnonzero(track.present[last + 1 :])
+    if not len(before) and not len(after):
+        raise BadInputError(f"The {side} hand is in no other frame of the take, so there is no pose to hold.")
+    source = int(before[-1]) if len(before) else last + 1 + int(after[0])
+    records = []
+    for index in indices:
+        records += [
+            _record(index, side, CorrectionKind.ROTATION, joint, track.rotation[source, joint])
+            for joint in range(JOINT_COUNT)
+        ]
+        records.append(_record(index, side, CorrectionKind.TRANSLATION, 0, track.translation[source]))
+    return _with(take, records)
+
+
+def pointed(take: Take, side: Side, index: int, pixels: Mapping[int, ArrayLike]) -> Take:
+    """Say where keypoints are in frame `index`: keypoint -> pixel (2,) of the displayed picture."""
+    return _with(
+        take,
+        [
+            _record(index, side, CorrectionKind.POINT, keypoint, np.asarray(pixel, dtype=np.float64))
+            for keypoint, pixel in pixels.items()
+        ],
+    )
+
+
+def cleared(take: Take, side: Side, indices: Sequence[int]) -> Take:
+    """Forget what was fixed of a hand in frames."""
+    here = np.isin(take.corrections["frame"], np.asarray(indices, dtype=np.intp))
+    mine = here & (take.corrections["side"] == SIDES.index(side))
+    return take.with_tracks(corrections=take.corrections[~mine])
+
+
 def swapped(take: Take, indices: Sequence[int]) -> Take:
     """Exchange left and right in frames: what was seen of one is the other's."""
     where = np.asarray(indices, dtype=np.intp)
@@ -58,12 +95,16 @@ def swapped(take: Take, indices: Sequence[int]) -> Take:
     return take.with_tracks(**exchanged, corrections=corrections)
 
 
-def weakest(take: Take, count: int = 20, apart: int = 5) -> list[int]:
-    """Frames of lowest confidence of a hand that is there, worst first, at least `apart` frames from each other."""
+def weakest(take: Take, count: int = 20, apart: int = 5, sides: Sequence[Side] = SIDES) -> list[int]:
+    """Frames of lowest confidence of a hand that is there, worst first, at least `apart` frames from each other.
+
+    Frames that a user fixed are no longer weak.
+    """
     score = np.full(len(take), np.inf)
-    for side in SIDES:
+    for side in sides:
         track = take.track(side)
-        score = np.minimum(score, np.where(track.present, track.confidence, np.inf))
+        open_ = track.present & (track.state != State.CORRECTED)
+        score = np.minimum(score, np.where(open_, track.confidence, np.inf))
     found: list[int] = []
     while len(found) < count and np.isfinite(score).any():
         worst = int(score.argmin())

@@ -16,6 +16,10 @@ class PolishSettings:
 
     strength: float = 1.0
     """how much trembling is taken for noise, as a factor on its size; 0: nothing is smoothed"""
+    place_strength: float | None = None
+    """the same for the hand's place; None: as the rotations"""
+    limits: bool = False
+    """fingers that were smoothed or solved past what a finger can do are brought back to it"""
     gaps: Gaps = "interpolate"
     """hold: the last pose stays; interpolate: from the last pose to the next; rest: the fingers
     relax and come back; none: the hand is away"""

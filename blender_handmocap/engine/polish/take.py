@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import rotations
 from ..fit import corrections as fixes
-from ..fit.hinges import rotations_from_angles, unpack
+from ..fit.hinges import angles_from_rotations, rotations_from_angles, unpack
 from ..fit.kinematics import Chain
 from ..fit.settings import FitSettings
 from ..fit.terms.pose_prior import recorded
@@ -81,7 +81,7 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
             trust,
             kept,
             most_noise=choices.most_place_noise * palm / _ADULT_PALM,
-            strength=choices.strength,
+            strength=choices.strength if choices.place_strength is None else choices.place_strength,
         )
     if choices.gaps != "none":
         rest = rest_pose(side)
@@ -93,6 +93,9 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
             rotation[hole], translation[hole] = fill(rotation, translation, take.time, gap, rest, choices)
             state[hole] = State.FILLED
     present = state != State.ABSENT
+    if choices.limits:
+        rotation[present, 1:] = _within_limits(rotation[present], side)[:, 1:]
+    _put_in_corrections(take, side, rotation, translation, present)
     rotation[~present], translation[~present] = rotations.IDENTITY, np.nan
     frames = np.flatnonzero(present)
     rotation[frames] = rotations.continuous(rotation[frames])
@@ -104,6 +107,41 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
 
 
 _ADULT_PALM: Final = 0.09
+
+
+def _within_limits(rotation: Array, side: Side) -> Array:
+    """Rotations (n, 16, 4) whose joints turn no further than they can; what a joint did besides its hinges stays."""
+    hinges = free_hinges(side)
+    angles = angles_from_rotations(rotation, hinges, carry=False)
+    clipped = np.clip(angles, hinges.limits[..., 0], hinges.limits[..., 1]) * hinges.free
+    found, wanted = rotations_from_angles(angles, hinges), rotations_from_angles(clipped, hinges)
+    beside = rotations.multiply(rotations.conjugate(found), rotation)
+    return rotations.multiply(wanted, beside)
+
+
+def _put_in_corrections(
+    take: Take, side: Side, rotation: Array, translation: Array, present: NDArray[np.bool_]
+) -> None:
+    """Poses a user fixed since the take was solved: exact in their frames, fading around. In place.
+
+    In a take that was solved with its corrections they are there already, and nothing changes.
+    """
+    given = fixes.of_side(take, side)
+    frames = np.flatnonzero(present)
+    if not len(frames):
+        return
+    time = take.time[frames]
+    rotation[frames] = fixes.with_exact_rotations(rotation[frames], given, frames, time)
+    fixed = sorted(set(given.translations) & set(frames.tolist()))
+    if not fixed:
+        return
+    moved = np.array([given.translations[frame] for frame in fixed]) - translation[fixed]
+    apart = np.abs(time[:, None] - take.time[fixed]).min(1)
+    share = np.clip(1.0 - apart / fixes.FADE, 0.0, 1.0)
+    share = share * share * (3.0 - 2.0 * share)
+    between = np.stack([np.interp(time, take.time[fixed], moved[:, axis]) for axis in range(3)], axis=-1)
+    translation[frames] += between * share[:, None]
+    translation[fixed] = [given.translations[frame] for frame in fixed]
 
 
 def _exactness(take: Take, side: Side) -> Array:

@@ -11,8 +11,8 @@ from typing import Final, Literal
 from ..hand.names import FINGERS, JOINT_NAMES, Side
 
 METACARPAL_ROLES: Final = tuple(f"{finger}0" for finger in FINGERS if finger != "thumb")
-ROLES: Final = (*JOINT_NAMES, *METACARPAL_ROLES, "forearm")
-"""What a bone can be: the wrist, three bones a finger from the palm outwards, a metacarpal (level 0), the forearm."""
+ROLES: Final = (*JOINT_NAMES, *METACARPAL_ROLES, "forearm", "upper_arm")
+"""What a bone can be: the wrist, three bones a finger from the palm outwards, a metacarpal (level 0), the arm's two."""
 NEEDED_ROLES: Final = JOINT_NAMES
 """A hand cannot be mapped whole without these; a rig that lacks some is mapped as far as it goes."""
 
@@ -39,6 +39,10 @@ class RigPreset:
     """bones with placeholders that must stay at rest (masters that bend the fingers a second time)"""
     switches: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """bone name with placeholders -> (custom property, value) that must be keyed for the mapped bones to show"""
+    target: str = ""
+    """bone with placeholders that takes the hand to a place in space (an IK control), where the rig has one"""
+    target_switches: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """as `switches`, for `target` to show"""
 
     def bone_name(self, role: str, side: Side) -> str | None:
         """The name a rig of this family gives to `role`, without prefix."""

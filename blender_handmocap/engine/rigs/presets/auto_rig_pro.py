@@ -20,4 +20,6 @@ PRESET = RigPreset(
     source="Auto-Rig Pro documentation, bone names of the rig",
     verified="names only",
     switches={"c_hand_ik.{s}": ("ik_fk_switch", 1.0)},
+    target="c_hand_ik.{s}",
+    target_switches={"c_hand_ik.{s}": ("ik_fk_switch", 0.0)},
 )

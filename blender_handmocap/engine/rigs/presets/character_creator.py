@@ -8,6 +8,7 @@ PRESET = RigPreset(
     bones={
         "wrist": "CC_Base_{S}_Hand",
         "forearm": "CC_Base_{S}_Forearm",
+        "upper_arm": "CC_Base_{S}_Upperarm",
         **finger_bones(
             "CC_Base_{S}_{finger}{level}",
             {"thumb": "Thumb", "index": "Index", "middle": "Mid", "ring": "Ring", "pinky": "Pinky"},

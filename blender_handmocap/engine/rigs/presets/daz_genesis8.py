@@ -12,6 +12,7 @@ PRESET = RigPreset(
         "ring0": "{s}Carpal3",
         "pinky0": "{s}Carpal4",
         "forearm": "{s}ForearmBend",
+        "upper_arm": "{s}ShldrBend",
         **finger_bones(
             "{s}{finger}{level}",
             {"thumb": "Thumb", "index": "Index", "middle": "Mid", "ring": "Ring", "pinky": "Pinky"},

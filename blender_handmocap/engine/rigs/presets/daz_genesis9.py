@@ -12,6 +12,7 @@ PRESET = RigPreset(
         "ring0": "{s}_ringmetacarpal",
         "pinky0": "{s}_pinkymetacarpal",
         "forearm": "{s}_forearm",
+        "upper_arm": "{s}_upperarm",
         **finger_bones(
             "{s}_{finger}{level}",
             {"thumb": "thumb", "index": "index", "middle": "mid", "ring": "ring", "pinky": "pinky"},

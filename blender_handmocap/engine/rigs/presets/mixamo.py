@@ -8,6 +8,7 @@ PRESET = RigPreset(
     bones={
         "wrist": "{Side}Hand",
         "forearm": "{Side}ForeArm",
+        "upper_arm": "{Side}Arm",
         **finger_bones(
             "{Side}Hand{finger}{level}",
             {"thumb": "Thumb", "index": "Index", "middle": "Middle", "ring": "Ring", "pinky": "Pinky"},

@@ -11,7 +11,8 @@ PRESET = RigPreset(
         "middle0": "metacarpal2.{S}",
         "ring0": "metacarpal3.{S}",
         "pinky0": "metacarpal4.{S}",
-        "forearm": "lowerarm02.{S}",
+        "forearm": "lowerarm01.{S}",
+        "upper_arm": "upperarm01.{S}",
         **finger_bones(
             "{finger}-{level}.{S}",
             {"thumb": "finger1", "index": "finger2", "middle": "finger3", "ring": "finger4", "pinky": "finger5"},

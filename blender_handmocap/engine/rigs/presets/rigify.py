@@ -11,6 +11,8 @@ PRESET = RigPreset(
         "middle0": "palm.02.{S}",
         "ring0": "palm.03.{S}",
         "pinky0": "palm.04.{S}",
+        "forearm": "forearm_fk.{S}",
+        "upper_arm": "upper_arm_fk.{S}",
         **finger_bones(
             "{finger}.{level}.{S}",
             {"index": "f_index", "middle": "f_middle", "ring": "f_ring", "pinky": "f_pinky", "thumb": "thumb"},
@@ -27,4 +29,6 @@ PRESET = RigPreset(
         "f_pinky.01_master.{S}",
     ),
     switches={"upper_arm_parent.{S}": ("IK_FK", 1.0)},
+    target="hand_ik.{S}",
+    target_switches={"upper_arm_parent.{S}": ("IK_FK", 0.0)},
 )

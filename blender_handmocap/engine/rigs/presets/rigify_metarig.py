@@ -12,6 +12,7 @@ PRESET = RigPreset(
         "ring0": "palm.03.{S}",
         "pinky0": "palm.04.{S}",
         "forearm": "forearm.{S}",
+        "upper_arm": "upper_arm.{S}",
         **finger_bones(
             "{finger}.{level}.{S}",
             {"index": "f_index", "middle": "f_middle", "ring": "f_ring", "pinky": "f_pinky", "thumb": "thumb"},

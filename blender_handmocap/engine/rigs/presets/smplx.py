@@ -8,6 +8,7 @@ PRESET = RigPreset(
     bones={
         "wrist": "{side}_wrist",
         "forearm": "{side}_elbow",
+        "upper_arm": "{side}_shoulder",
         **finger_bones(
             "{side}_{finger}{level}",
             {"thumb": "thumb", "index": "index", "middle": "middle", "ring": "ring", "pinky": "pinky"},

@@ -8,6 +8,7 @@ PRESET = RigPreset(
     bones={
         "wrist": "hand_{s}",
         "forearm": "lowerarm_{s}",
+        "upper_arm": "upperarm_{s}",
         **finger_bones(
             "{finger}_{level}_{s}",
             {"thumb": "thumb", "index": "index", "middle": "middle", "ring": "ring", "pinky": "pinky"},

@@ -12,6 +12,7 @@ PRESET = RigPreset(
         "ring0": "ring_metacarpal_{s}",
         "pinky0": "pinky_metacarpal_{s}",
         "forearm": "lowerarm_{s}",
+        "upper_arm": "upperarm_{s}",
         **finger_bones(
             "{finger}_{level}_{s}",
             {"thumb": "thumb", "index": "index", "middle": "middle", "ring": "ring", "pinky": "pinky"},

@@ -8,6 +8,7 @@ PRESET = RigPreset(
     bones={
         "wrist": "{side}Hand",
         "forearm": "{side}LowerArm",
+        "upper_arm": "{side}UpperArm",
         **finger_bones(
             "{side}{finger}{level}",
             {"index": "Index", "middle": "Middle", "ring": "Ring", "pinky": "Little"},

@@ -8,6 +8,7 @@ PRESET = RigPreset(
     bones={
         "wrist": "J_Bip_{S}_Hand",
         "forearm": "J_Bip_{S}_LowerArm",
+        "upper_arm": "J_Bip_{S}_UpperArm",
         **finger_bones(
             "J_Bip_{S}_{finger}{level}",
             {"thumb": "Thumb", "index": "Index", "middle": "Middle", "ring": "Ring", "pinky": "Little"},
