@@ -237,10 +237,14 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) 
     shadows = _shadow_maps(scene, assembly, _SHADOW_SIZE[quality])
     linear = np.empty((scene.height, scene.width, 3), np.float32)
     coverage = np.empty((scene.height, scene.width), np.float32)
+    vertices = np.zeros((len(assembly.points), shading.COLUMNS), np.float32)
+    vertices[:, : shading.POINT] = _projected(scene, assembly, 1)
+    vertices[:, shading.POINT : shading.NORMAL] = assembly.points
+    vertices[:, shading.NORMAL : shading.SKY] = normals
+    vertices[:, shading.SKY : shading.SKY + 4] = sky
     shading.shade(
-        assembly.points, normals, sky, _projected(scene, assembly, 1), assembly.faces, assembly.face_uv,
-        assembly.face_material, assembly.materials, assembly.texels, assembly.textures, *shadows,
-        mirror, buffers.centre_face, fine_face, fine_depth, linear, coverage,
+        vertices, assembly.faces, assembly.face_uv, assembly.face_material, assembly.materials, assembly.texels,
+        assembly.textures, *shadows, mirror, buffers.centre_face, fine_face, fine_depth, linear, coverage,
     )  # fmt: skip
     return linear, coverage
 

@@ -19,6 +19,9 @@ SHADOW_SLACK: Final = np.float32(0.0022)
 
 _STEEPNESS: Final = np.float32(1.0 / 0.003)
 """Over how many metres of depth a shadow sets in."""
+POINT, NORMAL, SKY, COLUMNS = 3, 6, 9, 16
+"""A vertex row (16,) float32, one line of the processor's memory: its screen place, the point and the normal in camera
+axes, the light of the sky and its openness, three unused. What is read together lies together."""
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NO_AREA: Final = np.float32(-1e-12)
@@ -156,28 +159,30 @@ def _shadow(px, py, pz, axes, low, scale, depth, spread, odd):  # type: ignore[n
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False, inline="always")
 def _surface(
-    f, x, y, points, normals, sky, screen, faces, face_uv, face_material, materials, texels, textures,
+    f, x, y, vertices, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
     mirror, odd,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Linear RGB of face f at screen place x, y."""
-    a = faces[f, 0]
-    b = faces[f, 1]
-    c = faces[f, 2]
-    wa, wb, wc, _z = _weights(screen, a, b, c, x, y)
-    nx = normals[a, 0] * wa + normals[b, 0] * wb + normals[c, 0] * wc
-    ny = normals[a, 1] * wa + normals[b, 1] * wb + normals[c, 1] * wc
-    nz = normals[a, 2] * wa + normals[b, 2] * wb + normals[c, 2] * wc
-    px = points[a, 0] * wa + points[b, 0] * wb + points[c, 0] * wc
-    py = points[a, 1] * wa + points[b, 1] * wb + points[c, 1] * wc
-    pz = points[a, 2] * wa + points[b, 2] * wb + points[c, 2] * wc
+    # Unsigned places spare the check for negative ones at each read.
+    f = np.uintp(f)
+    a = np.uintp(faces[f, 0])
+    b = np.uintp(faces[f, 1])
+    c = np.uintp(faces[f, 2])
+    wa, wb, wc, _z = _weights(vertices, a, b, c, x, y)
+    nx = vertices[a, NORMAL] * wa + vertices[b, NORMAL] * wb + vertices[c, NORMAL] * wc
+    ny = vertices[a, NORMAL + 1] * wa + vertices[b, NORMAL + 1] * wb + vertices[c, NORMAL + 1] * wc
+    nz = vertices[a, NORMAL + 2] * wa + vertices[b, NORMAL + 2] * wb + vertices[c, NORMAL + 2] * wc
+    px = vertices[a, POINT] * wa + vertices[b, POINT] * wb + vertices[c, POINT] * wc
+    py = vertices[a, POINT + 1] * wa + vertices[b, POINT + 1] * wb + vertices[c, POINT + 1] * wc
+    pz = vertices[a, POINT + 2] * wa + vertices[b, POINT + 2] * wb + vertices[c, POINT + 2] * wc
     length = sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9)
     nx /= length
     ny /= length
     nz /= length
     u = face_uv[f, 0, 0] * wa + face_uv[f, 1, 0] * wb + face_uv[f, 2, 0] * wc
     v = face_uv[f, 0, 1] * wa + face_uv[f, 1, 1] * wb + face_uv[f, 2, 1] * wc
-    m = face_material[f]
+    m = np.uintp(face_material[f])
     red, green, blue, rough, slope_u, slope_v = _texel(texels, textures[m, 0], textures[m, 1], u, v)
     red = red * red * (materials[m, RED] / np.float32(65025.0))
     green = green * green * (materials[m, GREEN] / np.float32(65025.0))
@@ -188,12 +193,12 @@ def _surface(
         # Height rises along the gradients of u and v on the face: tilt the normal against it.
         slope_u = (slope_u - np.float32(128.0)) * bump
         slope_v = (slope_v - np.float32(128.0)) * bump
-        ex = points[b, 0] - points[a, 0]
-        ey = points[b, 1] - points[a, 1]
-        ez = points[b, 2] - points[a, 2]
-        gx = points[c, 0] - points[a, 0]
-        gy = points[c, 1] - points[a, 1]
-        gz = points[c, 2] - points[a, 2]
+        ex = vertices[b, POINT] - vertices[a, POINT]
+        ey = vertices[b, POINT + 1] - vertices[a, POINT + 1]
+        ez = vertices[b, POINT + 2] - vertices[a, POINT + 2]
+        gx = vertices[c, POINT] - vertices[a, POINT]
+        gy = vertices[c, POINT + 1] - vertices[a, POINT + 1]
+        gz = vertices[c, POINT + 2] - vertices[a, POINT + 2]
         rise_e = slope_u * (face_uv[f, 1, 0] - face_uv[f, 0, 0]) + slope_v * (face_uv[f, 1, 1] - face_uv[f, 0, 1])
         rise_g = slope_u * (face_uv[f, 2, 0] - face_uv[f, 0, 0]) + slope_v * (face_uv[f, 2, 1] - face_uv[f, 0, 1])
         # Dual basis of the two edges in the plane of the smooth normal.
@@ -221,9 +226,9 @@ def _surface(
     facing = nx * vx + ny * vy + nz * vz
     if facing < np.float32(0.02):
         facing = np.float32(0.02)
-    sky_r = sky[a, 0] * wa + sky[b, 0] * wb + sky[c, 0] * wc
-    sky_g = sky[a, 1] * wa + sky[b, 1] * wb + sky[c, 1] * wc
-    sky_b = sky[a, 2] * wa + sky[b, 2] * wb + sky[c, 2] * wc
+    sky_r = vertices[a, SKY] * wa + vertices[b, SKY] * wb + vertices[c, SKY] * wc
+    sky_g = vertices[a, SKY + 1] * wa + vertices[b, SKY + 1] * wb + vertices[c, SKY + 1] * wc
+    sky_b = vertices[a, SKY + 2] * wa + vertices[b, SKY + 2] * wb + vertices[c, SKY + 2] * wc
     light_r = sky_r
     light_g = sky_g
     light_b = sky_b
@@ -284,7 +289,7 @@ def _surface(
         grazing = _ONE - facing
         grazing2 = grazing * grazing
         fresnel = reflectance + np.float32(0.4) * (_ONE - roughness) * grazing2 * grazing2 * grazing
-        fresnel *= min(sky[a, 3] * wa + sky[b, 3] * wb + sky[c, 3] * wc, _ONE)
+        fresnel *= min(vertices[a, SKY + 3] * wa + vertices[b, SKY + 3] * wb + vertices[c, SKY + 3] * wc, _ONE)
         shine_r += mirror[j, i, 0] * fresnel
         shine_g += mirror[j, i, 1] * fresnel
         shine_b += mirror[j, i, 2] * fresnel
@@ -293,7 +298,7 @@ def _surface(
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
 def shade(
-    points, normals, sky, screen, faces, face_uv, face_material, materials, texels, textures,
+    vertices, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
     mirror, centre_face, fine_face, fine_depth, linear, coverage,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
@@ -349,7 +354,7 @@ def shade(
                     v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
                 if f >= 0:
                     r, g, b = _surface(
-                        f, u, v, points, normals, sky, screen, faces, face_uv, face_material, materials, texels,
+                        f, u, v, vertices, faces, face_uv, face_material, materials, texels,
                         textures, light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
                         light_spread, mirror, ((x + y) & 1) == 1,
                     )  # fmt: skip
