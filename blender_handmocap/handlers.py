@@ -26,4 +26,4 @@ def before_saving(filepath: str, *_: Any) -> None:
 def leave() -> None:
     """End what runs beside Blender."""
     engine_job.stop_all()
-    preview_picture.forget()
+    preview_picture.forget_all()

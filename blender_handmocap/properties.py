@@ -26,6 +26,30 @@ TIMINGS: Final = (
 )
 """Items of every property that asks how a take's frames become scene frames."""
 
+SOURCES: Final = (
+    ("FILE", "File", "A movie, a picture, or one picture of a sequence in a folder of its own"),
+    ("CLIP", "Movie Clip", "A clip that is open in Blender already"),
+    ("CAMERA", "Webcam", "A camera of this machine; pictures never leave it"),
+)
+
+CAMERA_SIZES: Final = (
+    ("AUTO", "Camera's Own", "What the camera sends by itself"),
+    ("640x480", "640 x 480", "Fast, and enough for hands near the camera"),
+    ("1280x720", "1280 x 720", "For hands farther away"),
+    ("1920x1080", "1920 x 1080", "For hands far away, on a fast machine"),
+)
+
+CAMERA_RATES: Final = (
+    ("AUTO", "Camera's Own", "What the camera sends by itself"),
+    ("30", "30", "Thirty pictures a second"),
+    ("60", "60", "Sixty pictures a second, where the camera can"),
+)
+
+LIVE_TARGETS: Final = (
+    ("HANDS", "Hands", "The scene's hand rigs, which are made when missing"),
+    ("CHARACTER", "Character", "The character chosen below, through its bone map"),
+)
+
 HANDS: Final = (
     ("auto", "Automatic", "Every hand of the performer that is seen"),
     ("both", "Both", "One left and one right hand"),
@@ -37,7 +61,7 @@ LENSES: Final = (
     ("AUTO", "From Clip", "What the file says about its lens, else a usual one"),
     ("FOV", "Field of View", "The horizontal field of view of the picture"),
     ("FOCAL", "35 mm Focal Length", "A focal length as for full-frame film, 36 mm wide"),
-    ("CAMERA", "Scene Camera", "The lens of the scene's active camera, for example one solved by tracking"),
+    ("CAMERA", "Scene Camera", "The scene's active camera, tracked or still, with its place, motion and zoom"),
 )
 
 GAPS: Final = (
@@ -123,6 +147,7 @@ class HANDMOCAP_PG_take(bpy.types.PropertyGroup):
         name="File", description="Where the take is", subtype="FILE_PATH", options=PATH_OPTIONS
     )
     summary: bpy.props.StringProperty(name="Summary", description="What the take holds")
+    notes: bpy.props.StringProperty(name="Notes", description="Damage, doubts and guesses, a line each")
 
 
 class HANDMOCAP_PG_bone(bpy.types.PropertyGroup):
@@ -133,6 +158,12 @@ class HANDMOCAP_PG_bone(bpy.types.PropertyGroup):
     bone: bpy.props.StringProperty(name="Bone", description="The character's bone that plays this part")
 
 
+def _shape_changed(self: HANDMOCAP_PG_scene, _context: bpy.types.Context) -> None:
+    """The scene's hands follow the performer at once."""
+    for rig in hand_rig.find_hands(self.id_data).values():
+        hand_rig.reshape(rig.armature, betas=list(self.betas), size=self.palm / 1000.0)
+
+
 def _is_armature(_self: object, obj: bpy.types.Object) -> bool:
     return obj.type == "ARMATURE"
 
@@ -140,6 +171,9 @@ def _is_armature(_self: object, obj: bpy.types.Object) -> bool:
 class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     """Choices of one scene."""
 
+    source: bpy.props.EnumProperty(
+        name="From", description="Where the pictures of the hands come from", items=SOURCES, options=set()
+    )
     footage: bpy.props.StringProperty(
         name="Footage",
         description="A movie, a picture, or one picture of a sequence in a folder of its own",
@@ -201,19 +235,40 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
         unit="CAMERA",
         options=set(),
     )
-    use_palm: bpy.props.BoolProperty(
-        name="Measured Palm",
-        description="Use the performer's measured palm length; it decides how far away the hands are",
+    performer: bpy.props.StringProperty(
+        name="Name", description="Whose hands these are; saved performers are there in every file", options=set()
+    )
+    use_performer: bpy.props.BoolProperty(
+        name="Use for Captures",
+        description="Capture with this hand; its size decides how far away the hands are",
         options=set(),
     )
+    lock_shape: bpy.props.BoolProperty(
+        name="Lock", description="Keep the performer's shape: no slider and no take changes it", options=set()
+    )
     palm: bpy.props.FloatProperty(
-        name="Palm Length",
-        description="From the wrist joint to the middle knuckle, in millimetres",
-        default=90.0,
+        name="Palm (mm)",
+        description="From the wrist joint to the middle knuckle, in millimetres; the whole hand scales with it",
+        default=82.6,
         min=40.0,
         max=150.0,
         precision=1,
+        step=10,
         options=set(),
+        update=_shape_changed,
+    )
+    betas: bpy.props.FloatVectorProperty(
+        name="Shape",
+        description="Shape components, in standard deviations from the mean hand; the scene's hands follow at once",
+        size=BETA_COUNT,
+        min=-10.0,
+        max=10.0,
+        soft_min=-3.0,
+        soft_max=3.0,
+        step=5,
+        precision=2,
+        options=set(),
+        update=_shape_changed,
     )
     calibrate: bpy.props.BoolProperty(
         name="Proportions from Footage",
@@ -255,6 +310,18 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
         default=True,
         options=set(),
     )
+    show_part: bpy.props.BoolProperty(
+        name="Show First Seconds",
+        description="Put the first seconds on the hands while the rest is still being captured",
+        default=True,
+        options=set(),
+    )
+    look_through: bpy.props.BoolProperty(
+        name="Look Through Camera",
+        description="Turn the 3D View to the take's camera when it is applied, so that the hands lie on the footage",
+        default=True,
+        options=set(),
+    )
     takes: bpy.props.CollectionProperty(type=HANDMOCAP_PG_take)
     take_index: bpy.props.IntProperty(name="Take", description="The selected take", options=set())
     live_source: bpy.props.StringProperty(
@@ -263,8 +330,25 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
         default="0",
         options=set(),
     )
+    camera_name: bpy.props.StringProperty(name="Camera Name", description="What the chosen camera calls itself")
+    camera_size: bpy.props.EnumProperty(
+        name="Resolution", description="Size of the camera's pictures", items=CAMERA_SIZES, options=set()
+    )
+    camera_rate: bpy.props.EnumProperty(name="Rate", description="Pictures a second", items=CAMERA_RATES, options=set())
+    live_target: bpy.props.EnumProperty(
+        name="Move", description="What the camera moves", items=LIVE_TARGETS, options=set()
+    )
+    live_mirror: bpy.props.BoolProperty(
+        name="Mirrored Preview",
+        description="Show the picture as a mirror does; what is captured is never mirrored",
+        default=True,
+        options=set(),
+    )
     live_record: bpy.props.BoolProperty(
         name="Record", description="Make a take of what the camera sees until Esc", options=set()
+    )
+    live_countdown: bpy.props.IntProperty(
+        name="Countdown", description="Seconds before the recording begins", default=3, min=0, max=30, options=set()
     )
     character: bpy.props.PointerProperty(
         name="Character",
@@ -298,7 +382,8 @@ def to_settings(scene: bpy.types.Scene, preferences: Any) -> Settings:
         mirrored=chosen.mirrored,
         region=tuple(chosen.region) if chosen.use_region else None,
         fov=_field_of_view(scene),
-        palm_mm=chosen.palm if chosen.use_palm else None,
+        palm_mm=chosen.palm if chosen.use_performer else None,
+        betas=tuple(chosen.betas) if chosen.use_performer and any(chosen.betas) else (),
         calibrate=chosen.calibrate,
         smoothing=chosen.smoothing,
         device=preferences.device,
@@ -318,13 +403,27 @@ def _field_of_view(scene: bpy.types.Scene) -> float | None:
     return None
 
 
+def camera_of(scene: bpy.types.Scene) -> str:
+    """The chosen camera as the engine reads it, `0@1280x720/30`; or the movie that stands in for one."""
+    chosen = scene.handmocap
+    named = chosen.live_source.strip() or "0"
+    if not named.isdigit():
+        return bpy.path.abspath(named)
+    size = "" if chosen.camera_size == "AUTO" else f"@{chosen.camera_size}"
+    return f"{named}{size}" + ("" if chosen.camera_rate == "AUTO" else f"/{chosen.camera_rate}")
+
+
 def footage_of(scene: bpy.types.Scene) -> str:
     """The path of the chosen footage as the engine reads it; empty when none is chosen.
 
     One picture of a sequence stands for its whole folder.
     """
     chosen = scene.handmocap
-    if chosen.clip is not None:
+    if chosen.source == "CAMERA":
+        return ""
+    if chosen.source == "CLIP":
+        if chosen.clip is None:
+            return ""
         path = bpy.path.abspath(chosen.clip.filepath)
         return path.rpartition("/")[0] if chosen.clip.source == "SEQUENCE" else path
     return bpy.path.abspath(chosen.footage) if chosen.footage else ""

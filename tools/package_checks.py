@@ -25,7 +25,7 @@ KNOWN_KEYS: Final = REQUIRED_KEYS | {
 KNOWN_PERMISSIONS: Final = frozenset({"files", "network", "clipboard", "camera", "microphone"})
 KNOWN_PLATFORMS: Final = frozenset({"windows-x64", "windows-arm64", "linux-x64", "macos-x64", "macos-arm64"})
 LONGEST_TEXT: Final = 64
-MUST_HOLD: Final = ("__init__.py", "LICENSE", "models/hand.npz", "models/models.toml")
+MUST_HOLD: Final = ("__init__.py", "LICENSE", "models/hand.npz", "models/models.toml", "examples/two_hands.mp4")
 NETWORKS: Final = ("models/mediapipe_palm.onnx", "models/mediapipe_hand.onnx", "models/mediapipe_LICENSE.txt")
 
 

@@ -24,6 +24,8 @@ from .wheels import Target
 DIST: Final = ROOT / "dist"
 MANIFEST: Final = "blender_manifest.toml"
 PLACE_FOR_WHEELS: Final = "# `build.py package` adds the platforms and their wheels in a copy of this file.\n"
+EXAMPLE: Final = ROOT / "examples" / "two_hands.mp4"
+"""the clip behind "Try the Example\""""
 LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "*.tmp", "*.partial", ".*")
 
 
@@ -56,6 +58,8 @@ def build(target: Target, folder: Path = DIST) -> Path:
         source = Path(temporary) / "handmocap"
         shutil.copytree(PACKAGE, source, ignore=LEFT_OUT)
         shutil.copy(ROOT / "LICENSE", source / "LICENSE")
+        (source / EXAMPLE.parent.name).mkdir()
+        shutil.copy(EXAMPLE, source / EXAMPLE.parent.name)
         (source / "wheels").mkdir()
         for wheel in bundled:
             (source / "wheels" / wheel.name).hardlink_to(wheel)

@@ -64,6 +64,21 @@ def lens_of(K: ArrayLike, width: int, height: int) -> Lens:
     )
 
 
+def matrix_of(camera: bpy.types.Camera, scene: bpy.types.Scene, size: tuple[int, int]) -> Array:
+    """K (3, 3) of a Blender camera for a picture of W by H pixels that fills its frame; the opposite of `lens_of`."""
+    width, height = size
+    render = scene.render
+    ratio = render.pixel_aspect_y / render.pixel_aspect_x
+    wide = width >= height * ratio if camera.sensor_fit == "AUTO" else camera.sensor_fit == "HORIZONTAL"
+    sensor = camera.sensor_height if camera.sensor_fit == "VERTICAL" else camera.sensor_width
+    # Blender states focal length and shift in shares of the side that the sensor is fitted to.
+    side = width if wide else height * ratio
+    fx = camera.lens / sensor * side
+    cx = (width - 1) / 2 - camera.shift_x * side
+    cy = (height - 1) / 2 + camera.shift_y * side / ratio
+    return np.array([[fx, 0.0, cx], [0.0, fx / ratio, cy], [0.0, 0.0, 1.0]])
+
+
 def picture_size(take: Take) -> tuple[int, int]:
     """Width and height of the displayed picture, pixels."""
     return int(take.meta["width"]), int(take.meta["height"])
@@ -107,12 +122,17 @@ def show_clip(
     how: Timing,
     start: int,
     end: int,
+    tell_lens: bool = True,
 ) -> None:
-    """Put the clip behind the camera so that each scene frame shows the picture that the keys there were seen in."""
+    """Put the clip behind the camera so that each scene frame shows the picture that the keys there were seen in.
+
+    `tell_lens` also gives Blender's tracker the take's lens; a camera of the user's own has its lens already.
+    """
     scene_rate, clip_rate = timing.scene_rate(scene), timing.played_rate(take, clip)
     first = timing.first_clip_frame(take, clip_rate)
     clip.frame_start, clip.frame_offset = start, first
-    _tell_lens(clip, take)
+    if tell_lens:
+        _tell_lens(clip, take)
     data = camera.data
     data.show_background_images = True
     background = data.background_images[0] if data.background_images else data.background_images.new()

@@ -12,7 +12,7 @@ import queue
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -51,8 +51,13 @@ class JobState:
     """the take of the first seconds, while the rest is still being seen"""
     error: str = ""
     """one sentence when it failed, with what to do next"""
+    answer: Message = field(default_factory=dict)
+    """the message that ended the job, for what only one command answers"""
     live_frame: Message | None = None
     """the newest live frame that nobody has taken yet"""
+    recording: bool = False
+    countdown: float | None = None
+    """seconds until a live capture begins to record"""
     live_line: str = ""
     """latency and dropped frames of a live capture"""
 
@@ -166,6 +171,10 @@ class EngineJob:
         self._stop_by = time.monotonic() + _CANCEL_SECONDS
         self._send({"type": "cancel", "id": 1})
 
+    def record(self, out: Path, countdown: float) -> None:
+        """Let a live capture record into the take at `out` after a countdown in seconds."""
+        self._send({"type": "record", "id": 1, "out": str(out), "countdown": countdown})
+
     def close(self) -> None:
         """Let the engine go; a running job is asked to keep its frames, and the engine ends without its parent."""
         process = self._process
@@ -194,11 +203,13 @@ class EngineJob:
             state.part = Path(str(message["take"]))
         elif kind == "frame":
             state.live_frame, state.done = message, int(message.get("frame", 0)) + 1
+            state.recording, state.countdown = bool(message.get("recording")), message.get("countdown")
             latency, dropped = float(message.get("latency") or 0.0), int(message.get("dropped") or 0)
             state.live_line = f"{latency * 1e3:.0f} ms · {dropped} dropped"
         elif kind == "done":
             state.take = Path(str(message["take"])) if message.get("take") else None
             state.summary = str(message.get("summary", ""))
+            state.answer = message
             state.notes = tuple(str(note) for note in message.get("notes", ()))
             state.cancelled = bool(message.get("cancelled", False)) or state.cancelling
             self._finish()

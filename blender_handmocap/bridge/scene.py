@@ -9,11 +9,12 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from mathutils import Vector
 
 from ..engine.errors import BadInputError
 from ..engine.hand.names import SIDES, Side
 from ..engine.take import Take
-from . import camera as take_camera, hand_rig, take_on_rig, timing
+from . import camera as take_camera, camera_path, hand_rig, take_on_rig, timing
 from .channels import Written
 from .hand_rig import HandRig
 from .timing import Timing
@@ -45,29 +46,41 @@ def apply_take(
     with_camera: bool = True,
     set_range: bool | None = None,
     push_down: bool = False,
+    keep_shape: bool = False,
+    passing: bool = False,
 ) -> AppliedTake:
     """Put a take on the hands of a scene, which are made when missing.
 
     `how` None: a scene without animation takes the clip's rate and picture size; another keeps its own and gets keys
     at true times. `start` None: the scene's first frame. `set_range` None: only a scene without animation gets the
     take's range. `clip_path` None: where the take says its footage is; a missing clip is a note, not an error.
+    `keep_shape` leaves the hands' shape as it is. A `passing` take is taken away again by the next one.
     """
     if not len(take):
         raise BadInputError("The take holds no frames; capture the clip again.")
     notes: list[str] = []
     fresh = is_fresh(scene)
-    chosen = how or (Timing.MATCH_SCENE if fresh else Timing.TRUE_TIME)
+    tracked = camera_path.was_used(take)
+    chosen = how or (Timing.MATCH_SCENE if fresh else Timing.ONE_A_FRAME if tracked else Timing.TRUE_TIME)
     clip = _clip(take, clip_path, notes) if with_camera else None
     clip_rate = timing.played_rate(take, clip)
     if chosen is Timing.MATCH_SCENE:
         _match_rate(scene, clip_rate, notes)
-    first = scene.frame_start if start is None else start
+    first = start
+    if first is None:
+        # A tracked camera moves with the clip's own frames, whatever the scene's rate is.
+        first = camera_path.first_frame(scene) + int(take.frame[0]) if tracked else scene.frame_start
     frames = timing.key_frames(take, chosen, first, timing.scene_rate(scene), clip_rate)
     last = int(np.ceil(frames[-1] - 1e-6))
     if set_range or (set_range is None and fresh):
         scene.frame_start, scene.frame_end = first, last
     rigs = _rigs(scene, take)
-    written = take_on_rig.apply(take, rigs, frames, name=name, push_down=push_down)
+    # Keys of a passing take are nobody's work, and must not go into the NLA.
+    was_passing = take_on_rig.drop_passing(rigs.values())
+    world = camera_path.in_world(take)
+    written = take_on_rig.apply(
+        world, rigs, frames, name=name, push_down=push_down and not was_passing, keep_shape=keep_shape, passing=passing
+    )
     applied = AppliedTake(rigs, None, clip, first, last, chosen, written, notes)
     if with_camera:
         _add_camera(scene, take, applied, frames, fresh)
@@ -77,7 +90,8 @@ def apply_take(
 def is_fresh(scene: bpy.types.Scene) -> bool:
     """Whether nothing in the scene is animated yet, so that its frame rate is nobody's choice."""
     return scene.animation_data is None and not any(
-        obj.animation_data is not None and (obj.animation_data.action is not None or obj.animation_data.nla_tracks)
+        obj.animation_data is not None
+        and (obj.animation_data.nla_tracks or not take_on_rig.is_nobodys_work(obj.animation_data.action))
         for obj in scene.objects
     )
 
@@ -121,7 +135,10 @@ def _add_camera(scene: bpy.types.Scene, take: Take, applied: AppliedTake, frames
     if fresh:
         scene.render.resolution_x, scene.render.resolution_y = take_camera.picture_size(take)
         scene.render.resolution_percentage = 100
-    applied.camera = take_camera.place_camera(scene, take, frames)
+    own = camera_path.was_used(take) and scene.camera is not None
+    applied.camera = scene.camera if own else take_camera.place_camera(scene, take, frames)
+    if not own and fresh:
+        _clear_the_view(scene, applied)
     if applied.clip is not None:
         take_camera.show_clip(
             scene,
@@ -131,4 +148,17 @@ def _add_camera(scene: bpy.types.Scene, take: Take, applied: AppliedTake, frames
             how=applied.timing,
             start=applied.first_frame,
             end=applied.last_frame,
+            tell_lens=not own,
         )
+
+
+def _clear_the_view(scene: bpy.types.Scene, applied: AppliedTake) -> None:
+    """Hide what encloses the new camera, such as the cube of Blender's first file: nothing would be seen."""
+    place = applied.camera.matrix_world.translation
+    for obj in scene.objects:
+        if obj.type != "MESH" or obj.parent is not None or obj.hide_get():
+            continue
+        corners = np.array([obj.matrix_world @ Vector(corner) for corner in obj.bound_box])
+        if (corners.min(0) < place).all() and (corners.max(0) > place).all():
+            obj.hide_set(True)
+            applied.notes.append(f"{obj.name} was hidden: the camera stands inside it.")

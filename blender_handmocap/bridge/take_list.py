@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from ..engine.errors import BadInputError
 from . import takes
 
 
-def add(scene: bpy.types.Scene, path: Path, *, summary: str = "", name: str = "") -> None:
+def add(scene: bpy.types.Scene, path: Path, *, summary: str = "", name: str = "", notes: Iterable[str] = ()) -> None:
     """Put a take into the list and select it; one that is there already is only selected."""
     chosen = scene.handmocap
     for index, entry in enumerate(chosen.takes):
         if Path(bpy.path.abspath(entry.path)) == path:
-            entry.summary = summary or entry.summary
+            entry.summary, entry.notes = summary or entry.summary, "\n".join(notes) or entry.notes
             chosen.take_index = index
             return
     entry = chosen.takes.add()
     entry.name, entry.path, entry.summary = name or takes.display_name(path), takes.stored(path), summary
+    entry.notes = "\n".join(notes)
     chosen.take_index = len(chosen.takes) - 1
 
 

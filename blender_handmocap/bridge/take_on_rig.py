@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import bpy
@@ -25,6 +25,9 @@ TAKE_MARK: Final = "handmocap_take"
 FRAMES_MARK: Final = "handmocap_frames"
 """Custom property of an action: the scene frame of each of the take's frames."""
 
+PASSING_MARK: Final = "handmocap_passing"
+"""Custom property of an action: it holds only the first seconds of a take that is still being captured."""
+
 _KEY_TYPES: Final = {
     State.SEEN: KeyType.SEEN,
     State.FILLED: KeyType.FILLED,
@@ -33,12 +36,19 @@ _KEY_TYPES: Final = {
 
 
 def apply(
-    take: Take, rigs: Mapping[Side, HandRig], frames: ArrayLike, *, name: str, push_down: bool = False
+    take: Take,
+    rigs: Mapping[Side, HandRig],
+    frames: ArrayLike,
+    *,
+    name: str,
+    push_down: bool = False,
+    keep_shape: bool = False,
+    passing: bool = False,
 ) -> dict[Side, Written]:
     """Key a take on rigs at scene frames (T,), in new actions named after it, and give the rigs its shape.
 
     Frames in which a hand is absent get no keys. What animated a rig before stays in the file; with `push_down` it
-    goes on playing from an NLA strip under the new action.
+    goes on playing from an NLA strip under the new action. A `passing` take is marked for `drop_passing`.
     """
     times = np.asarray(frames, dtype=np.float64)
     written: dict[Side, Written] = {}
@@ -49,10 +59,27 @@ def apply(
         action = shared or bpy.data.actions.new(f"{name}.{SIDE_SUFFIX[side]}")
         action.use_fake_user = True
         action[TAKE_MARK], action[FRAMES_MARK] = name, times.tolist()
+        if passing:
+            action[PASSING_MARK] = True
         actions.assign(rig.armature, action, slot=f"Hand.{SIDE_SUFFIX[side]}")
-        hand_rig.reshape(rig.armature, betas=take.betas, size=take.size)
+        if not keep_shape:
+            hand_rig.reshape(rig.armature, betas=take.betas, size=take.size)
         written[side] = _key(take.track(side), rig, times)
     return written
+
+
+def is_nobodys_work(action: bpy.types.Action | None) -> bool:
+    """Whether an action is none, or holds only the first seconds of a take that is still being captured."""
+    return action is None or PASSING_MARK in action
+
+
+def drop_passing(rigs: Iterable[HandRig]) -> bool:
+    """Remove the actions of a take of first seconds; whether there were any."""
+    animations = [rig.armature.animation_data for rig in rigs]
+    passing = {a.action for a in animations if a is not None and a.action is not None and PASSING_MARK in a.action}
+    for action in passing:
+        bpy.data.actions.remove(action)
+    return bool(passing)
 
 
 def _key(track: HandTrack, rig: HandRig, times: Array) -> Written:

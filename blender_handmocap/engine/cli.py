@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from .calibrate.references import REFERENCES
 from .errors import BadInputError, CancelledError, HandMocapError
 from .export import FORMATS
 from .hand.names import SIDES
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     capture.add_argument("--start", default="", help="first frame, inclusive: a number, or seconds as 1.5s")
     capture.add_argument("--end", default="", help="last frame, inclusive")
     capture.add_argument("--mode", choices=get_args(Mode), default="best")
+    capture.add_argument("--performer", type=Path, metavar="JSON", help="a measured hand, from calibrate-photo")
     capture.add_argument("--calibrate", action="store_true", help="estimate bone proportions from the clip")
     capture.add_argument(
         "--overlay", type=Path, metavar="MP4", help="also write the footage with the hands drawn over it"
@@ -123,6 +125,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_progress(resolve)
     resolve.set_defaults(run=_resolve)
 
+    photo = commands.add_parser("calibrate-photo", help="measure a performer's hand in a photo, in millimetres")
+    photo.add_argument("photo", help="the flat hand with spread fingers on a sheet, or beside a bank card, from above")
+    photo.add_argument(
+        "--reference", choices=list(REFERENCES), default="a4", help="what lies there whose size is known"
+    )
+    photo.add_argument("--name", default="", help="the performer's name; default: the photo's")
+    _add_out(photo, "the performer's file; default: PHOTO.performer.json", required=False)
+    photo.add_argument("--picture", type=Path, metavar="JPG", help="also write the photo with what was measured")
+    photo.add_argument("--json", action="store_true", help="write every bone on standard output")
+    photo.set_defaults(run=_calibrate_photo)
+
     worker = commands.add_parser("worker", help="serve a program over JSON lines on standard input and output")
     worker.set_defaults(run=_worker)
     return parser
@@ -171,7 +184,17 @@ def settings_from(options: argparse.Namespace) -> Settings:
     plain["region"] = box_from_text(options.region) if options.region else None
     plain["ignore"] = tuple(box_from_text(text) for text in options.ignore)
     plain["distortion"] = numbers_from_text(options.distortion, 5) if options.distortion else ()
-    return _with_mano(Settings(**plain), options.mano_dir)
+    return _with_mano(_with_performer(Settings(**plain), given.get("performer")), options.mano_dir)
+
+
+def _with_performer(settings: Settings, path: Path | None) -> Settings:
+    """The settings with the hand in a performer's file; a palm length of its own wins."""
+    if path is None:
+        return settings
+    from .performer import load_performer
+
+    performer = load_performer(path)
+    return replace(settings, betas=performer.betas, palm_mm=settings.palm_mm or performer.palm_mm)
 
 
 def _with_mano(settings: Settings, folder: str | None) -> Settings:
@@ -346,6 +369,22 @@ def _resolve(options: argparse.Namespace) -> int:
             reporter.close()
     save_take(solved, options.out)
     _tell(solved, options.out)
+    return 0
+
+
+def _calibrate_photo(options: argparse.Namespace) -> int:
+    from .calibrate.photo import measure_photo
+    from .performer import ENDING, save_performer
+    from .pipeline import PreviewFile
+
+    source = Path(options.photo)
+    out = options.out or source.with_suffix(ENDING)
+    _refuse_overwriting(out, options.force)
+    found = measure_photo(options.photo, options.reference)
+    save_performer(found.performer(options.name or source.stem), out)
+    if options.picture:
+        PreviewFile(options.picture, 0.0).write(found.picture)
+    sys.stdout.write(f"{json.dumps(found.as_json(), indent=1) if options.json else found.sentence()}\n{out}\n")
     return 0
 
 

@@ -42,7 +42,8 @@ _MISSING_SHARE: Final = 0.02
 """Share of the announced frames that may be missing before a movie counts as damaged."""
 _FASTEST: Final = 1000.0
 _OPENCV_MAJOR: Final = int(cv2.__version__.partition(".")[0])
-_CAMERA_NAME: Final = re.compile(r"(?:camera:)?(\d{1,2})")
+_CAMERA_NAME: Final = re.compile(r"(?:camera:)?(\d{1,2})(?:@(\d{2,5})x(\d{2,5}))?(?:/(\d{1,3}))?")
+"""a number, and what is wished of the camera: 0, camera:0, 0@1280x720, 0@1280x720/60, 0/60"""
 
 
 class Footage(ABC):
@@ -198,9 +199,15 @@ class Webcam(Footage):
 
     kind = "camera"
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, size: tuple[int, int] | None = None, rate: int | None = None) -> None:
+        """Open camera `number`; a camera that has not the size or the rate wished for sends the nearest it has."""
         self._number = number
         self._capture = _open_camera(number)
+        if size is not None:
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+        if rate is not None:
+            self._capture.set(cv2.CAP_PROP_FPS, rate)
         found, first = self._capture.read()
         if not found:
             self._capture.release()
@@ -208,8 +215,8 @@ class Webcam(Footage):
                 f"Camera {number} does not open; check that it is connected, that no other program uses it, "
                 "and that this one may."
             )
-        rate = _plain_rate(self._capture.get(cv2.CAP_PROP_FPS))
-        super().__init__(f"camera:{number}", np.asarray(first), rate=rate, frame_count=None, metadata=Metadata())
+        sent = _plain_rate(self._capture.get(cv2.CAP_PROP_FPS))
+        super().__init__(f"camera:{number}", np.asarray(first), rate=sent, frame_count=None, metadata=Metadata())
 
     def frames(self, start: str = "", end: str = "") -> Iterator[Frame]:
         """Frames until `end` or until the camera stops; times are this machine's clock."""
@@ -237,7 +244,7 @@ class Webcam(Footage):
 def open_footage(
     source: str | Path, *, mirrored: bool = False, picture_rate: Fraction = PICTURE_RATE, any_size: bool = False
 ) -> Footage:
-    """Open whatever the user named: a movie, a picture, a folder, a pattern, `camera:0`.
+    """Open whatever the user named: a movie, a picture, a folder, a pattern, `camera:0`, `camera:0@1280x720/30`.
 
     `mirrored` flips the pictures back; `any_size` lets the pictures of a folder differ in size (stills).
     """
@@ -249,7 +256,9 @@ def open_footage(
 def _opened(source: str, picture_rate: Fraction, any_size: bool) -> Footage:
     path = Path(source)
     if (camera := _CAMERA_NAME.fullmatch(source.strip())) and not path.exists():
-        return Webcam(int(camera[1]))
+        number, width, height, rate = camera.groups()
+        size = (int(width), int(height)) if width else None
+        return Webcam(int(number), size=size, rate=int(rate) if rate else None)
     if path.is_dir():
         return Pictures(source, pictures_in(path), rate=picture_rate, any_size=any_size)
     if not path.exists():

@@ -54,6 +54,9 @@ class LiveFrame:
     dropped: int
     """pictures skipped so far because work was still going on"""
     hands: Mapping[Side, LiveHand]
+    recording: bool = False
+    countdown: float | None = None
+    """seconds until the recording begins; None when none is about to"""
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers; see docs/worker.md."""
@@ -70,6 +73,8 @@ class LiveFrame:
             "time": round(self.time, 4),
             "latency": round(self.latency, 4),
             "dropped": self.dropped,
+            "recording": self.recording,
+            "countdown": None if self.countdown is None else round(self.countdown, 2),
             **hands,
         }
 
@@ -92,6 +97,34 @@ class LiveReport:
             f"{self.frames} frames in {self.seconds:.1f} s ({rate:.1f}/s), {self.dropped} dropped, "
             f"{self.median_latency * 1e3:.0f} ms from picture to pose."
         )
+
+
+class Recorder:
+    """Where a live capture records, and from when on; another thread may start it while the capture runs."""
+
+    def __init__(self) -> None:
+        self._request: tuple[Path, float] | None = None
+
+    def start(self, out: Path, *, countdown: float = 0.0) -> None:
+        """Record into the take at `out`, beginning in `countdown` seconds; asking again while it runs does nothing."""
+        if self._request is None:
+            self._request = (out, time.monotonic() + countdown)
+
+    @property
+    def out(self) -> Path | None:
+        """The take to write; None when nothing is to be recorded."""
+        return None if self._request is None else self._request[0]
+
+    @property
+    def countdown(self) -> float | None:
+        """Seconds until the recording begins; None when it runs already, or none was asked for."""
+        left = 0.0 if self._request is None else self._request[1] - time.monotonic()
+        return left if left > 0.0 else None
+
+    @property
+    def running(self) -> bool:
+        """Whether what comes now is recorded."""
+        return self._request is not None and self.countdown is None
 
 
 @dataclass
@@ -184,12 +217,19 @@ def live(
     settings: Settings,
     *,
     out: Path | None = None,
+    recorder: Recorder | None = None,
     seconds: float | None = None,
     on_frame: Callable[[LiveFrame], None] | None = None,
     on_preview: Callable[[NDArray[np.uint8], int], None] | None = None,
     cancelled: Cancelled | None = None,
 ) -> LiveReport:
-    """Capture until cancelled, until `seconds` have passed, or until the source ends; `out` records a take."""
+    """Capture until cancelled, until `seconds` have passed, or until the source ends.
+
+    `out` records a take from the start; a `recorder` records one when it is told to.
+    """
+    recorder = recorder or Recorder()
+    if out is not None:
+        recorder.start(out)
     footage = open_footage(source, mirrored=settings.mirrored)
     if footage.kind == "still":
         raise BadInputError(f"{source} is a single picture; capture it instead of playing it live.")
@@ -206,10 +246,20 @@ def live(
         hands, raw, seen = capture.step(frame.image, frame.time)
         latencies.append(time.monotonic() - arrived)
         if on_frame is not None:
-            on_frame(LiveFrame(frame.index, frame.time, latencies[-1], dropped, hands))
+            on_frame(
+                LiveFrame(
+                    frame.index,
+                    frame.time,
+                    latencies[-1],
+                    dropped,
+                    hands,
+                    recording=recorder.running,
+                    countdown=recorder.countdown,
+                )
+            )
         if on_preview is not None:
             on_preview(draw_points(frame.image, [hand.points2d for hand in seen.values()]), frame.index)
-        if out is not None:
+        if recorder.running:
             recording.frame.append(frame.index)
             recording.time.append(frame.time)
             recording.hands.append(hands)
@@ -222,8 +272,8 @@ def live(
         median_latency=float(np.median(latencies)) if latencies else 0.0,
         notes=(*footage.warnings, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
     )
-    if out is not None and count:
-        save_take(recording.take(footage, camera, settings, capture=capture), out)
+    if recorder.out is not None and recording.frame:
+        save_take(recording.take(footage, camera, settings, capture=capture), recorder.out)
     return report
 
 

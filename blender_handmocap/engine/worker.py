@@ -26,6 +26,7 @@ from .settings import Settings
 from .version import VERSION
 
 if TYPE_CHECKING:
+    from .live import Recorder
     from .take import Take
 
 log = logging.getLogger("handmocap.worker")
@@ -56,11 +57,15 @@ class _Server:
         self._closing = threading.Event()
         self._job: object = None
         self._unwanted: set[object] = set()
+        self._recorder: Recorder | None = None
         self._jobs: dict[str, Callable[[Message], None]] = {
             "capture": self._capture,
             "live": self._live,
             "resolve": self._resolve,
             "polish": self._polish,
+            "cameras": self._cameras,
+            "snapshot": self._snapshot,
+            "calibrate_photo": self._calibrate_photo,
             "info": self._info,
         }
 
@@ -111,6 +116,9 @@ class _Server:
             else:
                 # Cancelled while it still waits in the queue.
                 self._unwanted.add(message["id"])
+            return
+        if kind == "record":
+            self._record(message)
             return
         if kind == "shutdown":
             self._closing.set()
@@ -214,20 +222,23 @@ class _Server:
 
     def _live(self, message: Message) -> None:
         from . import pipeline
-        from .live import live
+        from .live import Recorder, live
 
         identity = message.get("id")
-        out = Path(message["out"]) if message.get("out") else None
+        mirrored = bool(message.get("mirror_preview", False))
+        self._recorder = recorder = Recorder()
+        if message.get("out"):
+            self._record(message)
         preview = pipeline.PreviewFile(Path(message["preview"]), 1 / 15) if message.get("preview") else None
 
         def on_preview(image: Any, number: int) -> None:
-            if preview is not None and preview.write(image):
+            if preview is not None and preview.write(image[:, ::-1] if mirrored else image):
                 self.send(type="preview", id=identity, path=str(preview.path), frame=number)
 
         report = live(
             str(message.get("source", "0")),
             settings_from_message({**message.get("settings", {}), "mode": "live"}),
-            out=out,
+            recorder=recorder,
             seconds=message.get("seconds"),
             on_frame=lambda frame: self.send(type="frame", id=identity, **frame.as_json()),
             on_preview=on_preview if preview is not None else None,
@@ -236,11 +247,17 @@ class _Server:
         self.send(
             type="done",
             id=identity,
-            take=str(out) if out else None,
+            take=str(recorder.out) if recorder.out else None,
             summary=report.sentence(),
             notes=list(report.notes),
             cancelled=False,
         )
+
+    def _record(self, message: Message) -> None:
+        """Let the live capture that runs record from now on; without one there is nothing to record."""
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.start(Path(_text(message, "out")), countdown=float(message.get("countdown") or 0.0))
 
     def _resolve(self, message: Message) -> None:
         from . import pipeline
@@ -268,6 +285,42 @@ class _Server:
         polished = pipeline.repolish(load_take(source), choices, parent=source)
         save_take(polished, out)
         self._done(identity, polished, out)
+
+    def _cameras(self, message: Message) -> None:
+        from .cameras import list_cameras
+
+        found = [camera.as_json() for camera in list_cameras()]
+        summary = f"{len(found)} camera{'s' * (len(found) != 1)} found."
+        self.send(type="done", id=message.get("id"), take=None, summary=summary, cameras=found, cancelled=False)
+
+    def _snapshot(self, message: Message) -> None:
+        """One picture, of a camera or a file, into a take of one frame: what poses a hand."""
+        from .snapshot import capture_snapshot
+        from .take import save_take
+
+        identity, out = message.get("id"), Path(_text(message, "out"))
+        picture = Path(message["preview"]) if message.get("preview") else None
+        settings = settings_from_message({**message.get("settings", {}), "mode": "stills"})
+        take = capture_snapshot(_text(message, "source"), settings, frame=message.get("frame"), picture=picture)
+        save_take(take, out)
+        self._done(identity, take, out)
+
+    def _calibrate_photo(self, message: Message) -> None:
+        from .calibrate.photo import measure_photo
+        from .pipeline import PreviewFile
+
+        found = measure_photo(_text(message, "source"), str(message.get("reference", "a4")))
+        if message.get("picture"):
+            PreviewFile(Path(message["picture"]), 0.0).write(found.picture)
+        self.send(
+            type="done",
+            id=message.get("id"),
+            take=None,
+            summary=found.sentence(),
+            performer=found.as_json(),
+            picture=message.get("picture"),
+            cancelled=False,
+        )
 
     def _info(self, message: Message) -> None:
         from .info import collect

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capture the chosen footage into a take; stop a capture."""
+"""Capture the chosen footage into a take; show its first seconds meanwhile; stop a capture."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bpy
 
-from ..bridge import engine_job, take_list, takes
-from ..bridge.engine_job import JobState, Message
+from ..bridge import camera_path, engine_job, scene as take_scene, take_list, takes, windows
+from ..bridge.engine_job import EngineJob, JobState, Message
+from ..bridge.timing import Timing
 from ..engine.errors import BadInputError
+from ..engine.take import load_take
 from ..properties import footage_of, to_settings
 from .engine_modal import EngineModal
-from .reporting import Result, properties
+from .reporting import Result, properties, told
 
 PURPOSE: Final = "capture"
 
@@ -29,8 +32,12 @@ class HANDMOCAP_OT_capture(EngineModal, bpy.types.Operator):
         description="Go on with the capture of this footage that was stopped, with the settings it was begun with",
         options={"SKIP_SAVE"},
     )
+    play: bpy.props.BoolProperty(
+        name="Play", description="Play the motion when it is done", options={"SKIP_SAVE", "HIDDEN"}
+    )
 
     purpose = PURPOSE
+    _shown_part: Path | None = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -50,8 +57,12 @@ class HANDMOCAP_OT_capture(EngineModal, bpy.types.Operator):
             raise BadInputError(f"There is no footage at {source}; choose it again.")
         where = takes.folder(preferences.user_folder("takes"))
         out = self._unfinished(where, source) if self.resume else takes.new_path(where, source)
-        preview = preferences.user_folder("cache") / "capture_preview.jpg"
-        preview.parent.mkdir(parents=True, exist_ok=True)
+        cache = preferences.get(context).cache_path
+        cache.mkdir(parents=True, exist_ok=True)
+        settings = to_settings(context.scene, preferences.get(context))
+        if properties(context).lens == "CAMERA":
+            path = camera_path.write(context.scene, Path(source), cache / f"{out.name}.camera.npz")
+            settings = replace(settings, camera_path=str(path))
         return {
             "type": "capture",
             "source": source,
@@ -59,15 +70,28 @@ class HANDMOCAP_OT_capture(EngineModal, bpy.types.Operator):
             # What was stopped has left a take of its finished frames, which the whole one replaces.
             "resume": self.resume,
             "force": self.resume,
-            "preview": str(preview),
-            "settings": asdict(to_settings(context.scene, preferences.get(context))),
+            "preview": str(cache / "capture_preview.jpg"),
+            "part": str(cache / f"{out.name.removesuffix(takes.ENDING)}_first_seconds{takes.ENDING}"),
+            "settings": asdict(settings),
         }
 
+    def ticked(self, context: bpy.types.Context, job: EngineJob) -> None:
+        chosen, part = properties(context), job.state.part
+        if part is None or part == self._shown_part or job.state.finished:
+            return
+        self._shown_part = part
+        if chosen.apply_when_done and chosen.show_part:
+            bpy.ops.handmocap.show_part("EXEC_DEFAULT", True, filepath=str(part))
+
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
-        take_list.add(context.scene, state.take, summary=state.summary)
+        take_list.add(context.scene, state.take, summary=state.summary, notes=state.notes)
         self.report({"INFO"}, state.summary)
+        for note in state.notes:
+            self.report({"INFO"}, note)
         if properties(context).apply_when_done:
             bpy.ops.handmocap.apply_take("EXEC_DEFAULT", True)
+            if self.play:
+                windows.play(context)
 
     @staticmethod
     def _unfinished(where: Path, source: str) -> Path:
@@ -96,3 +120,33 @@ class HANDMOCAP_OT_cancel_capture(bpy.types.Operator):
             return {"CANCELLED"}
         job.cancel()
         return {"FINISHED"}
+
+
+class HANDMOCAP_OT_show_part(bpy.types.Operator):
+    bl_idname = "handmocap.show_part"
+    bl_label = "Show First Seconds"
+    bl_description = "Put the first seconds of a running capture on the hands; the whole take replaces them"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    filepath: bpy.props.StringProperty(
+        name="File", description="The take of the first seconds", subtype="FILE_PATH", options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        return told(self, lambda: self._apply(context))
+
+    def _apply(self, context: bpy.types.Context) -> Iterable[str]:
+        chosen: Any = properties(context)
+        path = Path(self.filepath)
+        applied = take_scene.apply_take(
+            context.scene,
+            load_take(path),
+            name=takes.display_name(path),
+            how=None if chosen.timing == "AUTO" else Timing(chosen.timing),
+            push_down=chosen.push_down,
+            keep_shape=chosen.lock_shape,
+            passing=True,
+        )
+        if chosen.look_through and applied.camera is not None:
+            windows.look_through_camera(context)
+        return ()

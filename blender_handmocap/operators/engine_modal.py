@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
+from abc import ABCMeta, abstractmethod
 from pathlib import Path
 from typing import Any, Final
 
 import bpy
 
-from ..bridge import engine_job
+from ..bridge import engine_job, windows
 from ..bridge.engine_job import EngineJob, JobState
 from ..engine.errors import HandMocapError
 from . import preview_picture
@@ -19,23 +20,32 @@ TICK_SECONDS: Final = 0.1
 BACKGROUND_SECONDS: Final = 24 * 3600.0
 
 
-class EngineModal:
+class _OperatorMeta(ABCMeta, type(bpy.types.Operator)):
+    """Lets an operator be an abstract class."""
+
+
+class EngineModal(metaclass=_OperatorMeta):
     """Mix in before `bpy.types.Operator`; say `purpose`, `command` and `finished`.
 
     No UNDO: the job writes no Blender data. `finished` calls an operator that does, in one undo step of its own.
     """
 
     purpose: str
+    escape_text = "Stop and keep the finished frames"
     _timer: Any = None
     _shown = ""
 
+    @classmethod
+    def register(cls) -> None:
+        """Blender calls this of a class it registers; without it, it would find the one of ABCMeta."""
+
+    @abstractmethod
     def command(self, context: bpy.types.Context) -> engine_job.Message:
         """The command for the engine; a HandMocapError when something is missing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
         """Take over what the job left."""
-        raise NotImplementedError
 
     def ticked(self, context: bpy.types.Context, job: EngineJob) -> None:
         """Called after each poll while the job runs."""
@@ -67,15 +77,17 @@ class EngineModal:
         job = engine_job.current(self.purpose)
         if job is None:
             return self._finish(context, None)
-        if event.type == "ESC" and event.value == "PRESS":
+        if event.type == "ESC" and event.value == "PRESS" and not job.state.finished:
             job.cancel()
             return {"RUNNING_MODAL"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         state = job.poll()
-        self.ticked(context, job)
-        if state.finished:
-            return self._finish(context, job)
+        # While the user drags something, Blender's data is in between: what is to be changed waits.
+        if not windows.others_busy(context):
+            self.ticked(context, job)
+            if state.finished:
+                return self._finish(context, job)
         preview_picture.show(state)
         self._tell(context, state)
         return {"PASS_THROUGH"}
@@ -118,24 +130,14 @@ class EngineModal:
         if context.workspace is not None:
             context.workspace.status_text_set(None)
         preview_picture.forget()
-        redraw_sidebars(context)
+        windows.redraw_sidebars(context)
 
     def _tell(self, context: bpy.types.Context, state: JobState) -> None:
         line = state.line
         if line != self._shown:
             self._shown = line
-            context.workspace.status_text_set(f"HandMocap: {line}   [Esc] Stop and keep the finished frames")
-            redraw_sidebars(context)
-
-
-def redraw_sidebars(context: bpy.types.Context) -> None:
-    """Redraw the sidebars and nothing else: a whole 3D View costs a hundred times as much."""
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "CLIP_EDITOR"):
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()
+            context.workspace.status_text_set(f"HandMocap: {line}   [Esc] {self.escape_text}")
+            windows.redraw_sidebars(context)
 
 
 def log_file(purpose: str) -> Path:

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live: a camera moves the hands in the viewport, without keys; recorded, it is a take like any other."""
+"""Live: a camera moves the hands or the character in the viewport, without keys; recorded, it is a take like others."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bpy
 
-from ..bridge import engine_job, hand_rig, take_list, take_on_rig, takes
+from ..bridge import engine_job, take_list, takes
 from ..bridge.engine_job import EngineJob, JobState, Message
-from ..engine.hand.names import SIDES
-from ..properties import to_settings
+from ..bridge.live import LiveTarget
+from ..engine.errors import BadInputError
+from ..properties import camera_of, to_settings
+from .character import maps_of
 from .engine_modal import EngineModal
-from .reporting import properties
+from .reporting import Result, properties
 
 PURPOSE: Final = "live"
 
@@ -23,11 +25,17 @@ class HANDMOCAP_OT_live(EngineModal, bpy.types.Operator):
     bl_idname = "handmocap.live"
     bl_label = "Start Live"
     bl_description = (
-        "Move the scene's hands with a camera until Esc, without keys; pictures never leave this machine. "
-        "With Record the motion becomes a take"
+        "Move the scene's hands or the character with a camera until Esc, without keys; pictures never leave this "
+        "machine. Recorded, the motion becomes a take"
+    )
+
+    record: bpy.props.BoolProperty(
+        name="Record", description="Record a take from the start, after the countdown", options={"SKIP_SAVE"}
     )
 
     purpose = PURPOSE
+    escape_text = "Stop"
+    _target: LiveTarget | None = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -40,35 +48,81 @@ class HANDMOCAP_OT_live(EngineModal, bpy.types.Operator):
         from .. import preferences
 
         chosen = properties(context)
-        source = chosen.live_source.strip() or "0"
-        if not source.isdigit():
-            source = bpy.path.abspath(source)
-        preview = preferences.user_folder("cache") / "live_preview.jpg"
-        preview.parent.mkdir(parents=True, exist_ok=True)
+        if chosen.live_target == "CHARACTER" and chosen.character is None:
+            raise BadInputError("No character is chosen; choose its armature under Character, or move the hands.")
+        self._target = _target_of(chosen)
+        cache = preferences.get(context).cache_path
+        cache.mkdir(parents=True, exist_ok=True)
         # A part of the clip and its own lens belong to footage.
         settings = asdict(to_settings(context.scene, preferences.get(context))) | {"start": "", "end": ""}
-        message = {"type": "live", "source": source, "settings": settings, "preview": str(preview)}
-        if chosen.live_record:
-            where = takes.folder(preferences.user_folder("takes"))
-            message["out"] = str(takes.new_path(where, "live" if source.isdigit() else Path(source).name))
+        message = {
+            "type": "live",
+            "source": camera_of(context.scene),
+            "settings": settings,
+            "preview": str(cache / "live_preview.jpg"),
+            "mirror_preview": chosen.live_mirror,
+        }
+        if self.record or chosen.live_record:
+            message |= {"out": str(_new_take(context)), "countdown": chosen.live_countdown}
         return message
 
     def ticked(self, context: bpy.types.Context, job: EngineJob) -> None:
         message = job.take_live_frame()
-        if message is None:
-            return
-        rigs = hand_rig.find_hands(context.scene)
-        missing = [side for side in SIDES if side not in rigs]
-        if missing:
-            # Not before a picture came: a camera that does not open leaves the scene as it was.
-            rigs = rigs | hand_rig.add_hands(context.scene, missing)
-        for side, rig in rigs.items():
-            hand = message.get(side)
-            if hand is not None:
-                take_on_rig.show_pose(rig, hand["rotation"], hand["translation"])
+        if message is not None and self._target is not None:
+            self._target.show(context.scene, message)
 
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
         self.report({"INFO"}, state.summary)
-        if state.take is not None and state.take.is_file():
-            take_list.add(context.scene, state.take, summary=state.summary)
+        if state.take is None or not state.take.is_file():
+            return
+        take_list.add(context.scene, state.take, summary=state.summary, notes=state.notes)
+        if properties(context).live_target == "CHARACTER":
+            bpy.ops.handmocap.bake_character("EXEC_DEFAULT", True)
+        else:
             bpy.ops.handmocap.apply_take("EXEC_DEFAULT", True)
+
+
+class HANDMOCAP_OT_record(bpy.types.Operator):
+    bl_idname = "handmocap.record"
+    bl_label = "Record"
+    bl_description = "Record what the camera moves into a take, after the countdown and until live is stopped"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        job = engine_job.current(PURPOSE)
+        if job is None or job.state.finished:
+            cls.poll_message_set("Start live first")
+            return False
+        return not job.state.recording and job.state.countdown is None
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        engine_job.current(PURPOSE).record(_new_take(context), properties(context).live_countdown)
+        return {"FINISHED"}
+
+
+class HANDMOCAP_OT_stop_live(bpy.types.Operator):
+    bl_idname = "handmocap.stop_live"
+    bl_label = "Stop"
+    bl_description = "Stop live; what was recorded becomes a take"
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        job = engine_job.current(PURPOSE)
+        if job is None or job.state.finished:
+            self.report({"INFO"}, "Live is not running.")
+            return {"CANCELLED"}
+        job.cancel()
+        return {"FINISHED"}
+
+
+def _new_take(context: bpy.types.Context) -> Path:
+    from .. import preferences
+
+    source = camera_of(context.scene)
+    where = takes.folder(preferences.user_folder("takes"))
+    return takes.new_path(where, Path(source).name if Path(source).suffix else "live")
+
+
+def _target_of(chosen: Any) -> LiveTarget:
+    if chosen.live_target == "CHARACTER":
+        return LiveTarget(chosen.character.name, maps_of(chosen), with_wrist=chosen.character_reach != "FINGERS")
+    return LiveTarget()

@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 from bpy_extras.io_utils import ImportHelper
 
-from ..bridge import scene as take_scene, take_list
+from ..bridge import performers, scene as take_scene, take_list, windows
 from ..bridge.timing import Timing
 from ..engine.take import load_take
 from .reporting import Result, properties, told
@@ -38,13 +38,19 @@ class HANDMOCAP_OT_apply_take(bpy.types.Operator):
 
     def _apply(self, context: bpy.types.Context) -> Iterable[str]:
         chosen = properties(context)
+        take = load_take(take_list.selected_path(context.scene))
         applied = take_scene.apply_take(
             context.scene,
-            load_take(take_list.selected_path(context.scene)),
+            take,
             name=take_list.selected(context.scene).name,
             how=None if chosen.timing == "AUTO" else Timing(chosen.timing),
             push_down=chosen.push_down,
+            keep_shape=chosen.lock_shape,
         )
+        if not chosen.lock_shape:
+            performers.follow(context.scene, take)
+        if chosen.look_through and applied.camera is not None:
+            windows.look_through_camera(context)
         return applied.notes
 
 

@@ -27,10 +27,13 @@ class MachineChoices:
 
     device, threads = "cpu", 1
 
+    def __init__(self, cache: Path = Path()) -> None:
+        self.cache_path = cache
+
 
 @pytest.fixture
 def enabled(scene: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[bpy.types.Scene]:
-    monkeypatch.setattr(preferences, "get", lambda context=None: MachineChoices())
+    monkeypatch.setattr(preferences, "get", lambda context=None: MachineChoices(tmp_path / "user" / "cache"))
     monkeypatch.setattr(preferences, "user_folder", lambda name: tmp_path / "user" / name)
     blender_handmocap.register()
     try:
@@ -102,7 +105,7 @@ def test_settings_follow_the_properties(enabled: bpy.types.Scene) -> None:
     chosen.range_start, chosen.range_end = 5, 50
     chosen.use_region, chosen.region = True, (0.25, 0.0, 0.75, 1.0)
     chosen.lens, chosen.focal = "FOCAL", 18.0
-    chosen.use_palm, chosen.palm, chosen.smoothing = True, 95.0, 0.5
+    chosen.use_performer, chosen.palm, chosen.smoothing = True, 95.0, 0.5
     found = properties.to_settings(enabled, MachineChoices())
     assert found.fov == pytest.approx(90.0)
     assert replace(found, fov=None) == Settings(

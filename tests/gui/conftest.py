@@ -21,8 +21,12 @@ from tools.console import OUT
 
 SCREEN = (1600, 900)
 PATIENCE_SECONDS = 180.0
+SECONDS_TO_START = 900.0
+"""a first start installs 80 MB of wheels, perhaps on a busy machine"""
 TICKS_TO_NOTICE = 4
 TICKS_TO_DRAW = 40
+ROW = 14
+"""pixels; a button is higher"""
 STARTUP = Path(__file__).parent / "inside_window.py"
 
 
@@ -34,6 +38,8 @@ class Window:
     state_file: Path
     process: subprocess.Popen[bytes]
     log: Path
+    within: Path
+    """the folder of `state_file` as Blender names it"""
 
     def state(self) -> dict[str, Any]:
         """What Blender last told."""
@@ -56,6 +62,35 @@ class Window:
                 return state
             time.sleep(0.1)
         pytest.fail(f"no {what} in time; Blender told {self.state()}\n{self.log.read_text(errors='replace')}")
+
+    def ask(self, function: str, *arguments: Any) -> None:
+        """Let a function of inside_window.py run in Blender, and wait until it has."""
+        asked = self.state().get("asked", 0)
+        request = self.state_file.with_name("request.json")
+        temporary = request.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"number": asked + 1, "function": function, "arguments": arguments}))
+        temporary.replace(request)
+        self.wait(f"{function} to be done", lambda state: state.get("asked", 0) > asked)
+
+    def find(self, command: str) -> None:
+        """Run the pointer down the sidebar until it is over the button of a command."""
+        x, y, width, height = self.state()["sidebar"]
+        for down in range(2 * ROW, height, ROW):
+            self.point(x + width // 3, y + height - down)
+            if self.state()["hovered"].startswith(command):
+                return
+        pytest.fail(f"there is no button for {command} in the sidebar; see {self.screenshot('no_button.png')}")
+
+    def key(self, name: str) -> None:
+        """Press a key over the 3D View, as xdotool names it."""
+        x, y, _, height = self.state()["sidebar"]
+        self.point(x - 200, y + height // 2)
+        self._xdotool("key", name)
+
+    def inside(self, path: Path) -> str:
+        """A file brought to where Blender can read it, as Blender names it."""
+        shutil.copy(path, self.state_file.parent / path.name)
+        return str(self.within / path.name)
 
     def point(self, x: float, y: float) -> None:
         """Move the pointer to window coordinates as Blender counts them, from the lower left."""
@@ -119,9 +154,9 @@ def display() -> Iterator[str]:
     server.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(display: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
-    """Blender's window with our package installed and our tab open."""
+    """Blender's window, new for each file of tests, with our package installed and our tab open."""
     package = os.environ.get("HANDMOCAP_PACKAGE")
     root, own = os.environ.get(real_blender.ROOT_VARIABLE), os.environ.get(real_blender.PATH_VARIABLE)
     if not package or not (root or own):
@@ -147,8 +182,8 @@ def window(display: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     log = tmp_path_factory.mktemp("window") / "blender.log"
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    found = Window(display, outside / "state.json", process, log)
-    found.wait("window", lambda state: state["step"] == "ready" and state.get("tab") == "HandMocap")
+    found = Window(display, outside / "state.json", process, log, within)
+    found.wait("window", lambda state: state["step"] == "ready" and state.get("tab") == "HandMocap", SECONDS_TO_START)
     yield found
     process.terminate()
     try:

@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs in a Blender with a window: installs the package, opens our tab, and tells the test what it sees.
 
-`blender --python inside_window.py -- PACKAGE.zip STATE.json`. It presses nothing itself: the test's mouse does.
+`blender --python inside_window.py -- PACKAGE.zip STATE.json`. It presses nothing itself: the test's mouse does. What no
+mouse can do well (choosing files) the test asks for by name, in request.json beside STATE.json.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 PACKAGE, STATE = (Path(argument) for argument in sys.argv[sys.argv.index("--") + 1 :][:2])
+REQUEST = STATE.with_name("request.json")
 MODULE = "bl_ext.user_default.handmocap"
 SECONDS = 0.15
-told: dict[str, Any] = {"step": "starting", "problems": [], "ticks": 0}
+told: dict[str, Any] = {"step": "starting", "problems": [], "ticks": 0, "asked": 0}
 
 
 def view() -> tuple[bpy.types.Window, bpy.types.Area, bpy.types.Region]:
@@ -25,13 +29,17 @@ def view() -> tuple[bpy.types.Window, bpy.types.Area, bpy.types.Region]:
     return window, area, next(region for region in area.regions if region.type == "UI")
 
 
+def overridden() -> Any:
+    """The context of the 3D View, as an operator called there has it."""
+    window, area, _ = view()
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    return bpy.context.temp_override(window=window, area=area, region=region)
+
+
 def install() -> None:
     bpy.ops.extensions.package_install_files(
         filepath=str(PACKAGE), repo="user_default", enable_on_install=True, overwrite=True
     )
-    for obj in list(bpy.data.objects):
-        # The cube of the first file is larger than any hand.
-        bpy.data.objects.remove(obj)
     told["enabled"] = MODULE in bpy.context.preferences.addons
 
 
@@ -51,30 +59,137 @@ def hovered(window: bpy.types.Window, area: bpy.types.Area, region: bpy.types.Re
     return str(bpy.context.window_manager.clipboard)
 
 
+def clear_scene() -> None:
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj)
+
+
 def frame_hands() -> None:
-    """Turn the view to what was added, once, for the picture."""
-    window, area, _ = view()
-    region = next(region for region in area.regions if region.type == "WINDOW")
-    with bpy.context.temp_override(window=window, area=area, region=region):
+    """Turn the view to what is selected, for the picture."""
+    with overridden():
         bpy.ops.view3d.view_axis(type="TOP")
         bpy.ops.view3d.view_selected()
-    area.tag_redraw()
-    told["framed"] = True
+    view()[1].tag_redraw()
+
+
+def show_frame(number: int) -> None:
+    """Stop playing and go to a frame."""
+    if bpy.context.screen.is_animation_playing:
+        with overridden():
+            bpy.ops.screen.animation_cancel(restore_frame=False)
+    bpy.context.scene.frame_set(number)
+
+
+def choose_footage(path: str) -> None:
+    bpy.context.scene.handmocap.source = "FILE"
+    bpy.context.scene.handmocap.footage = path
+
+
+def set_option(name: str, value: Any) -> None:
+    setattr(bpy.context.scene.handmocap, name, value)
+
+
+def pose_from(path: str) -> None:
+    told["posed_at"] = time.monotonic()
+    with overridden():
+        bpy.ops.handmocap.pose_hand("INVOKE_DEFAULT", origin="FILE", filepath=path)
+
+
+def calibrate_from(path: str) -> None:
+    with overridden():
+        bpy.ops.handmocap.calibrate_photo("INVOKE_DEFAULT", filepath=path, reference="a4")
+
+
+def live_from(path: str) -> None:
+    bpy.context.scene.handmocap.live_source = path
+    with overridden():
+        bpy.ops.handmocap.live("INVOKE_DEFAULT", record=True)
+
+
+def kill_engine() -> None:
+    """The engine dies under a running capture."""
+    jobs()["capture"]._process.kill()
+
+
+def jobs() -> dict[str, Any]:
+    return dict(importlib.import_module(f"{MODULE}.bridge.engine_job")._current)
+
+
+def undo() -> None:
+    with overridden():
+        bpy.ops.ed.undo()
+
+
+def save(name: str) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(STATE.with_name(name)))
+
+
+def reopen(name: str) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(STATE.with_name(name)))
+
+
+def enable(on: bool) -> None:
+    operator = bpy.ops.preferences.addon_enable if on else bpy.ops.preferences.addon_disable
+    operator(module=MODULE)
+
+
+def tell_jobs() -> dict[str, Any]:
+    return {
+        name: {
+            "stage": job.state.stage,
+            "done": job.state.done,
+            "total": job.state.total,
+            "finished": job.state.finished,
+            "error": job.state.error,
+            "summary": job.state.summary,
+            "part": str(job.state.part or ""),
+        }
+        for name, job in jobs().items()
+    }
 
 
 def look() -> None:
     window, area, region = view()
+    scene = bpy.context.scene
     told.update(
         version=bpy.app.version_string,
         background=bpy.app.background,
         window=[window.x, window.y, window.width, window.height],
         sidebar=[region.x, region.y, region.width, region.height],
         tab=region.active_panel_category,
-        hovered=hovered(window, area, region),
-        objects={obj.name: obj.type for obj in bpy.context.scene.objects},
-        bones={obj.name: len(obj.data.bones) for obj in bpy.context.scene.objects if obj.type == "ARMATURE"},
+        objects={obj.name: obj.type for obj in scene.objects},
+        hidden=[obj.name for obj in scene.objects if obj.hide_get()],
+        bones={obj.name: len(obj.data.bones) for obj in scene.objects if obj.type == "ARMATURE"},
         undo=[operator.bl_idname for operator in bpy.context.window_manager.operators],
+        frame=scene.frame_current,
+        range=[scene.frame_start, scene.frame_end],
+        scene=scene.name,
+        playing=bpy.context.screen.is_animation_playing,
+        perspective=area.spaces.active.region_3d.view_perspective,
+        actions=sorted(action.name for action in bpy.data.actions),
+        busy=[operator.bl_idname for operator in window.modal_operators],
     )
+    told["enabled"] = MODULE in bpy.context.preferences.addons
+    if told["enabled"]:
+        told.update(takes=[[take.name, take.summary] for take in scene.handmocap.takes], jobs=tell_jobs())
+        told["pose"] = [
+            [round(value, 4) for value in bone.rotation_quaternion]
+            for obj in scene.objects
+            if obj.type == "ARMATURE"
+            for bone in obj.pose.bones
+        ]
+    told["hovered"] = hovered(window, area, region)
+
+
+def answer() -> None:
+    """Do what the test asks for, once."""
+    try:
+        request = json.loads(REQUEST.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if request["number"] > told["asked"]:
+        told["asked"] = request["number"]
+        globals()[request["function"]](*request["arguments"])
 
 
 def tick() -> float:
@@ -94,9 +209,8 @@ def tick() -> float:
             open_tab()
             told["step"] = "ready"
         else:
+            answer()
             look()
-            if told["bones"] and not told.get("framed"):
-                frame_hands()
     except Exception as error:
         told["problems"].append(repr(error))
     temporary = STATE.with_suffix(".tmp")
@@ -107,4 +221,4 @@ def tick() -> float:
 
 # A splash would lie over everything and swallow the mouse.
 bpy.context.preferences.view.show_splash = False
-bpy.app.timers.register(tick, first_interval=1.0)
+bpy.app.timers.register(tick, first_interval=1.0, persistent=True)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stranger's first ten minutes in a real window: example, pose, own clip, Esc, resume, save, reopen.
+
+The times are told, not judged: machines differ. Pictures of each step are left in out/gui/.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import pytest
+from drawn_hands import draw, poses, write_clip
+
+from tools.console import OUT
+
+pytestmark = pytest.mark.gui
+
+TRY_EXAMPLE = "bpy.ops.handmocap.try_example("
+CAPTURE = "bpy.ops.handmocap.capture("
+PATIENCE = 900.0
+stopwatch: dict[str, float] = {}
+
+
+class Window(Protocol):
+    def state(self) -> dict[str, Any]: ...
+    def wait(self, what: str, until: Any, seconds: float = ...) -> dict[str, Any]: ...
+    def ask(self, function: str, *arguments: Any) -> None: ...
+    def find(self, command: str) -> None: ...
+    def key(self, name: str) -> None: ...
+    def press(self) -> None: ...
+    def inside(self, path: Path) -> str: ...
+    def screenshot(self, name: str) -> Any: ...
+
+
+@pytest.fixture(scope="module", autouse=True)
+def told_times() -> Any:
+    yield
+    (OUT / "gui").mkdir(parents=True, exist_ok=True)
+    (OUT / "gui" / "stopwatch.json").write_text(json.dumps(stopwatch, indent=1), encoding="utf-8")
+
+
+def job(state: dict[str, Any], purpose: str) -> dict[str, Any]:
+    found: dict[str, Any] = state.get("jobs", {}).get(purpose, {})
+    return found
+
+
+def seen(state: dict[str, Any], frames: int) -> bool:
+    return bool(job(state, "capture").get("stage") == "seeing" and job(state, "capture")["done"] >= frames)
+
+
+def test_three_clicks_to_hands_moving_over_the_footage(window: Window) -> None:
+    assert "Cube" in window.state()["objects"]
+    window.screenshot("1_empty_tab.png")
+    window.find(TRY_EXAMPLE)
+    began = time.monotonic()
+    window.press()
+    window.wait("the capture to see", lambda state: seen(state, 20), PATIENCE)
+    stopwatch["example: first hands seen"] = time.monotonic() - began
+    window.screenshot("2_capturing.png")
+    window.wait("first seconds on the hands", lambda state: state["bones"], PATIENCE)
+    stopwatch["example: first seconds on the rigs"] = time.monotonic() - began
+    state = window.wait("the example's take", lambda state: state.get("takes"), PATIENCE)
+    stopwatch["example: hands move over the footage"] = time.monotonic() - began
+    assert state["scene"] == "HandMocap Example"
+    state = window.wait("the motion to play", lambda state: state["playing"])
+    assert state["perspective"] == "CAMERA"
+    assert set(state["bones"].values()) == {21} and len(state["bones"]) == 2
+    window.ask("show_frame", 90)
+    window.screenshot("3_example.png")
+    assert state["problems"] == []
+
+
+def test_a_picture_poses_the_hand(window: Window, tmp_path: Path) -> None:
+    rotation, place = poses("right", 20)
+    cv2.imwrite(str(tmp_path / "pose.png"), draw({"right": (rotation[12], place[12])})[..., ::-1])
+    before = window.state()["pose"]
+    began = time.monotonic()
+    window.ask("pose_from", window.inside(tmp_path / "pose.png"))
+    window.wait("the pose", lambda state: state["pose"] != before, PATIENCE)
+    stopwatch["pose from a picture"] = time.monotonic() - began
+    window.screenshot("4_posed.png")
+
+
+def test_an_own_clip_is_stopped_resumed_and_undone(window: Window, tmp_path: Path) -> None:
+    write_clip(tmp_path / "own.mp4", frames=150)
+    window.ask("choose_footage", window.inside(tmp_path / "own.mp4"))
+    window.ask("set_option", "show_part", False)
+    window.find(CAPTURE)
+    window.press()
+    window.wait("the capture to see", lambda state: seen(state, 24) and job(state, "capture")["total"] == 150, PATIENCE)
+    window.key("Escape")
+    state = window.wait("the stop", lambda state: len(state["takes"]) == 2, PATIENCE)
+    name, summary = state["takes"][1]
+    assert "stopped early" in summary and int(summary.split()[0]) < 150
+    window.screenshot("5_stopped.png")
+    actions = state["actions"]
+    window.find(f"{CAPTURE}resume=True")
+    window.press()
+    state = window.wait("the whole clip", lambda state: "150 frames" in state["takes"][1][1], PATIENCE)
+    assert [take[0] for take in state["takes"]][1] == name and len(state["takes"]) == 2
+    state = window.wait("its keys", lambda state: state["actions"] != actions)
+    window.key("ctrl+z")
+    window.wait("the undo", lambda state: state["actions"] == actions)
+    window.key("ctrl+shift+z")
+    window.wait("the redo", lambda state: state["actions"] != actions)
+    window.screenshot("6_resumed.png")
+
+
+def test_a_dying_engine_is_a_sentence_and_the_frames_stay(window: Window) -> None:
+    window.find(CAPTURE)
+    window.press()
+    window.wait("the capture to see", lambda state: seen(state, 40) and not job(state, "capture")["finished"], PATIENCE)
+    window.ask("kill_engine")
+    state = window.wait("the error", lambda state: job(state, "capture")["error"])
+    assert "capture again with Resume" in job(state, "capture")["error"]
+    assert not any(name.startswith("HANDMOCAP") for name in window.wait("the end", idle)["busy"])
+
+
+def idle(state: dict[str, Any]) -> bool:
+    return not any(name.startswith("HANDMOCAP") for name in state["busy"])
+
+
+def test_everything_is_there_after_saving_and_opening(window: Window) -> None:
+    before = window.state()
+    window.ask("save", "mine.blend")
+    window.ask("reopen", "mine.blend")
+    state = window.wait("the file", lambda state: state.get("takes") == before["takes"])
+    assert state["bones"] == before["bones"] and state["actions"] == before["actions"]
+
+
+def test_disabling_in_the_middle_of_a_capture_leaves_nothing_running(window: Window) -> None:
+    window.find(CAPTURE)
+    window.press()
+    window.wait("the capture to see", lambda state: seen(state, 10) and not job(state, "capture")["finished"], PATIENCE)
+    window.ask("enable", False)
+    state = window.wait("the end", lambda state: not state["enabled"] and idle(state))
+    assert state["problems"] == []
+    window.ask("enable", True)
+    state = window.wait("it to be back", lambda state: state["enabled"] and len(state["takes"]) >= 2)
+    assert state["problems"] == []
