@@ -7,6 +7,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Camera, choose_camera
-from .errors import BadInputError, MovingCameraError, NothingFoundError
+from .errors import BadInputError, CancelledError, MovingCameraError, NothingFoundError
 from .files import write_whole
 from .fit.clip import solve
 from .footage import Footage, open_footage
@@ -112,7 +113,9 @@ def capture(
         if on_part is not None and _part_is_due(work):
             part = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
             if part.left.present.any() or part.right.present.any():
-                on_part(solved(part, settings, cancelled=cancelled))
+                # Stopped just now: the take of all that was seen comes at once anyway.
+                with suppress(CancelledError):
+                    on_part(solved(part, settings, cancelled=cancelled))
 
     try:
         stopped = _see(footage, seer, work, settings, on_progress, on_preview, on_kept, cancelled)
