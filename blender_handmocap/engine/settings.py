@@ -55,7 +55,7 @@ class Settings:
     """MANO_LEFT; one of the two is enough"""
     smoothing: float = 1.0
     """strength of the polish; 0 leaves the solved result as it is"""
-    eyes: Eyes = "detnet"
+    eyes: Eyes = "mediapipe"
     """who sees the hands: our DetNet together with MediaPipe, or MediaPipe alone"""
     device: Device = "auto"
     threads: int = 0

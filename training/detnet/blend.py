@@ -95,6 +95,11 @@ def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> tuple[
     return looked, detnet.blend
 
 
+def drawn(root: Path) -> list[Path]:
+    """The shards whose truth is known in full; labels of real pictures judge nothing."""
+    return [folder for folder in find(root) if (folder / "truth.npz").exists()]
+
+
 def learned_of(looked: Looked) -> list[LearnedHand]:
     """DetNet's part of each."""
     return [hand.learned for hand in looked.seen if hand.learned is not None]
@@ -258,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     options = parser.parse_args(arguments)
-    looked, _ = look(find(options.shards), options.model)
+    looked, _ = look(drawn(options.shards), options.model)
     blend = fit(looked)
     write(blend, options.model)
     sys.stdout.write(report(looked, blend))

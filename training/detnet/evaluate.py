@@ -28,8 +28,8 @@ from blender_handmocap.engine.see.detnet import Blend
 from blender_handmocap.engine.see.fusion import observed, ray_rotation
 from blender_handmocap.engine.see.landmarks import SeenHand
 
-from .blend import WHOLE, kept, look
-from .shards import find, held_out
+from .blend import WHOLE, drawn, kept, look
+from .shards import held_out
 from .train import similarity_errors
 
 Array = NDArray[np.float64]
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--fit", action="store_true", help="the hand fitted as well: some minutes")
     options = parser.parse_args(arguments)
-    folders = find(options.shards)
+    folders = drawn(options.shards)
     looked, blend = look(folders, options.model, whole=not options.held_out)
 
     def label(read: Callable[[Path], NDArray[np.generic]]) -> Array:

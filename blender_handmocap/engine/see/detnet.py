@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from ..errors import ModelFileError
 from ..hand.names import KEYPOINT_COUNT
-from ..models import model_cards
 from ..runtime import Network, Runtime
 from .crops import HAND_INPUT, Array, points_in_picture, turned
 
@@ -157,8 +156,6 @@ class DetNet:
 
 def load_or_explain(runtime: Runtime, *, threads: int | None = None) -> tuple[DetNet | None, str]:
     """DetNet, or None and the one sentence that says why MediaPipe sees alone."""
-    if DETNET_MODEL not in model_cards():
-        return None, ""
     try:
         return DetNet.load(runtime, threads=threads), ""
     except ModelFileError as error:
