@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import bpy
 
@@ -26,9 +26,13 @@ DEVICES: Final = (
 )
 LOG_LEVELS: Final = (
     ("WARNING", "Problems", "Write only what went wrong"),
-    ("INFO", "Steps", "Also write what is done"),
-    ("DEBUG", "Everything", "For a bug report"),
+    ("DEBUG", "Everything", "Write every step, for a bug report"),
 )
+
+_test_lines: list[tuple[str, bool]] = []
+"""What the last self-test said, and whether each line is good; lives as long as Blender runs."""
+_cache_sizes: dict[Path, int] = {}
+"""Bytes of a cache folder as last looked at; drawing must not search the disk again and again."""
 
 
 @cache
@@ -48,6 +52,31 @@ def _version(distributions: tuple[str, ...]) -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     return ""
+
+
+def remember_test(lines: list[tuple[str, bool]]) -> None:
+    """Keep what the self-test said for drawing; look for the components anew."""
+    component_lines.cache_clear()
+    _test_lines[:] = lines
+    forget_cache_size()
+
+
+def cache_size(folder: Path) -> int:
+    """Bytes in the cache, as they were when they were counted last."""
+    if folder not in _cache_sizes:
+        _cache_sizes[folder] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return _cache_sizes[folder]
+
+
+def forget_cache_size() -> None:
+    """Count the cache anew when it is drawn next."""
+    _cache_sizes.clear()
+
+
+def wants_details(context: bpy.types.Context | None = None) -> bool:
+    """Whether the engine is to write everything into its log; False where HandMocap runs as a plain package."""
+    addon = (context or bpy.context).preferences.addons.get(ROOT_PACKAGE)
+    return addon is not None and addon.preferences.log_level == "DEBUG"
 
 
 class HANDMOCAP_AP_preferences(bpy.types.AddonPreferences):
@@ -70,14 +99,6 @@ class HANDMOCAP_AP_preferences(bpy.types.AddonPreferences):
     )
     log_level: bpy.props.EnumProperty(name="Log", description="What goes into the log file", items=LOG_LEVELS)
 
-    test_lines: ClassVar[list[str]] = []
-    """What the last self-test said; lives as long as Blender runs."""
-
-    def remember_test(self, text: str) -> None:
-        """Keep what the self-test said for drawing; look for the components anew."""
-        component_lines.cache_clear()
-        self.test_lines[:] = [line.rstrip() for line in text.splitlines() if line.strip()] or ["It said nothing."]
-
     @property
     def cache_path(self) -> Path:
         """The folder for unfinished captures; made on demand by whoever writes."""
@@ -94,15 +115,21 @@ class HANDMOCAP_AP_preferences(bpy.types.AddonPreferences):
         column.prop(self, "device")
         column.prop(self, "threads")
         column.prop(self, "cache_folder")
-        column.prop(self, "log_level")
+        row = column.row()
+        row.label(text=f"{cache_size(self.cache_path) / 1e6:.1f} MB in use", icon="BLANK1")
+        row.operator("handmocap.clear_cache", icon="TRASH")
+        row = column.row()
+        row.prop(self, "log_level")
+        row.operator("handmocap.open_logs", text="", icon="FILE_FOLDER")
         self._draw_mano(layout.box())
 
     def _draw_engine(self, box: Any) -> None:
-        for text, found in component_lines():
-            box.label(text=text, icon="CHECKMARK" if found else "ERROR")
+        if not _test_lines:
+            for text, found in component_lines():
+                box.label(text=text, icon="CHECKMARK" if found else "ERROR")
         box.operator("handmocap.self_test", icon="PLAY")
-        for line in self.test_lines:
-            box.label(text=line)
+        for text, good in _test_lines:
+            box.label(text=text, icon="CHECKMARK" if good else "ERROR")
 
     def _draw_mano(self, box: Any) -> None:
         box.label(text="HandMocap needs no MANO files: it brings a free hand of its own.", icon="INFO")

@@ -12,6 +12,7 @@ import bpy
 from . import handlers, preferences, properties
 from .operators import (
     add_hands,
+    cache,
     calibrate_photo,
     cameras,
     capture,
@@ -46,6 +47,8 @@ CLASSES: Final[tuple[type, ...]] = (
     # A class stands behind those it uses.
     preferences.HANDMOCAP_AP_preferences,
     HANDMOCAP_OT_self_test,
+    cache.HANDMOCAP_OT_clear_cache,
+    cache.HANDMOCAP_OT_open_logs,
     properties.HANDMOCAP_PG_hand,
     properties.HANDMOCAP_PG_take,
     properties.HANDMOCAP_PG_bone,

@@ -85,8 +85,12 @@ class JobState:
 class EngineJob:
     """A process of the engine that works on one command."""
 
-    def __init__(self, command: Message, log_file: Path) -> None:
-        """Start the engine with `command` (without id); a process that cannot start is a state with an error."""
+    def __init__(self, command: Message, log_file: Path, *, verbose: bool = False) -> None:
+        """Start the engine with `command` (without id); a process that cannot start is a state with an error.
+
+        `verbose` lets it write every step into the log.
+        """
+        self._options = ("--verbose",) if verbose else ()
         self.state = JobState()
         self.log_file = log_file
         self._command = {**command, "id": 1}
@@ -101,7 +105,7 @@ class EngineJob:
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             self._log = self.log_file.open("w", encoding="utf-8")
             self._process = subprocess.Popen(
-                engine_process.command("worker"),
+                engine_process.command(*self._options, "worker"),
                 env=engine_process.environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -213,6 +217,9 @@ class EngineJob:
             state.notes = tuple(str(note) for note in message.get("notes", ()))
             state.cancelled = bool(message.get("cancelled", False)) or state.cancelling
             self._finish()
+        elif kind == "info":
+            state.answer = message
+            self._finish()
         elif kind == "error":
             self._fail(f"{message.get('message', '')} {message.get('hint', '')}".strip())
 
@@ -263,10 +270,10 @@ _current: dict[str, EngineJob] = {}
 """Running jobs by what they are for; they outlive operators, scenes and files."""
 
 
-def start(purpose: str, command: Message, log_file: Path) -> EngineJob:
+def start(purpose: str, command: Message, log_file: Path, *, verbose: bool = False) -> EngineJob:
     """Start a job; the one before for the same purpose is let go."""
     stop(purpose)
-    _current[purpose] = EngineJob(command, log_file)
+    _current[purpose] = EngineJob(command, log_file, verbose=verbose)
     return _current[purpose]
 
 
@@ -279,6 +286,11 @@ def running(purpose: str) -> bool:
     """Whether a job for this purpose is under way; asks nobody."""
     job = _current.get(purpose)
     return job is not None and not job.state.finished
+
+
+def any_running() -> bool:
+    """Whether any job is under way; asks nobody."""
+    return any(not job.state.finished for job in _current.values())
 
 
 def stop(purpose: str) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,6 @@ import bpy
 from ..engine.site import SITE_PACKAGES
 
 PACKAGE_FOLDER: Final = Path(__file__).resolve().parent.parent
-SELF_TEST_SECONDS: Final = 60.0
 
 
 def wheel_folders() -> list[Path]:
@@ -40,19 +38,3 @@ def environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         SITE_PACKAGES: os.pathsep.join(map(str, wheel_folders())),
     }
-
-
-def run(*arguments: str, seconds: float = SELF_TEST_SECONDS) -> subprocess.CompletedProcess[str]:
-    """One short command of the engine, waited for. Captures go through the worker instead."""
-    return subprocess.run(
-        command(*arguments),
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=seconds,
-        check=False,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )

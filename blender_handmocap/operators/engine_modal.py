@@ -109,7 +109,9 @@ class EngineModal(metaclass=_OperatorMeta):
         except HandMocapError as error:
             self.report({"ERROR"}, f"{error} {error.hint}".strip())
             return False
-        engine_job.start(self.purpose, command, log_file(self.purpose))
+        from .. import preferences
+
+        engine_job.start(self.purpose, command, log_file(self.purpose), verbose=preferences.wants_details(context))
         return True
 
     def _finish(self, context: bpy.types.Context, job: EngineJob | None) -> Result:

@@ -214,7 +214,7 @@ def preferences() -> dict[str, Any]:
         "chosen_cache": str(chosen.cache_path),
         "components": ours.component_lines(),
         "tested": tested,
-        "test_lines": list(chosen.test_lines),
+        "test_lines": [text for text, _ in ours._test_lines],
     }
 
 
