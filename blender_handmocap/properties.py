@@ -12,6 +12,7 @@ import bpy
 from .bridge import hand_rig
 from .bridge.character import Reach
 from .bridge.timing import Timing
+from .character_properties import HANDMOCAP_PG_clean_up, HANDMOCAP_PG_retarget
 from .engine.settings import Settings
 
 BETA_COUNT: Final = 10
@@ -74,6 +75,7 @@ GAPS: Final = (
 REACHES: Final = (
     (Reach.FINGERS.value, "Fingers", "The fingers alone; the wrist stays with whatever animates it"),
     (Reach.WRIST.value, "Fingers and Wrist", "Also turn the wrist in the world as it was seen"),
+    (Reach.SPACE.value, "Hands in Space", "The hands where they were seen, relative to each other and the character"),
 )
 
 
@@ -362,6 +364,8 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     character_offset: bpy.props.IntProperty(
         name="Offset", description="Frames after the scene's first at which the take begins", options=set()
     )
+    clean_up: bpy.props.PointerProperty(type=HANDMOCAP_PG_clean_up)
+    retarget: bpy.props.PointerProperty(type=HANDMOCAP_PG_retarget)
     preset: bpy.props.StringProperty(name="Kind", description="The kind of rig that was recognised")
     bones: bpy.props.CollectionProperty(type=HANDMOCAP_PG_bone)
     same_shape: bpy.props.BoolProperty(

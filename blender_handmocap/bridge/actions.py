@@ -83,10 +83,15 @@ def push_down(animated: Any) -> None:
     animation.action = None
 
 
-def _animation_data(animated: Any) -> bpy.types.AnimData:
+def writable(animated: Any) -> None:
+    """Refuse, in one sentence, what is linked from another file without an override."""
     if not animated.is_editable:
         raise BadInputError(
             f"{animated.name} is linked from another file and cannot be animated; "
             "make a library override of it (Object > Library Override > Make), then try again."
         )
+
+
+def _animation_data(animated: Any) -> bpy.types.AnimData:
+    writable(animated)
     return animated.animation_data or animated.animation_data_create()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 import bpy
@@ -15,30 +14,41 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..engine import rotations
 from ..engine.errors import BadInputError
-from ..engine.hand.free import free_hand
-from ..engine.hand.names import SIDES, Side
+from ..engine.hand.names import Side
 from ..engine.rigs.detect import Detection, detect
 from ..engine.rigs.preset import BoneMap, RigPreset, filled
 from ..engine.rigs.presets import PRESETS
-from ..engine.rigs.retarget import HandFit, finger_rotations, fit_hand
-from ..engine.rigs.skeleton import RestSkeleton
-from ..engine.take import HandTrack, State, Take
-from . import actions, channels, rest_skeleton
+from ..engine.rigs.retarget import finger_rotations
+from ..engine.take import State, Take
+from . import actions, baked_keys, channels, character_arm, character_hand, rest_skeleton, timing
+from .baked_keys import BAKED, BODY, Edited
 from .channels import BoneChannel, KeyType, ValueChannel, Written
-from .frames import WORLD_FROM_CAMERA
+from .character_arm import Anchor, Body, Place, Reach, Rig, WristMotion
+from .character_hand import Hand
 
 Array = NDArray[np.float64]
+Channels = list[BoneChannel | ValueChannel]
+
+__all__ = ["Anchor", "Baked", "Choices", "Edited", "Place", "Reach", "WristMotion", "bake", "recognise"]
 
 _KEY_TYPES: Final = {State.SEEN: KeyType.SEEN, State.FILLED: KeyType.FILLED, State.CORRECTED: KeyType.CORRECTED}
 
 
-class Reach(Enum):
-    """How much of the hand the character takes over."""
+@dataclass(frozen=True)
+class Choices:
+    """How a take goes onto a character."""
 
-    FINGERS = "FINGERS"
-    """the fingers alone; the wrist stays with whatever animates it"""
-    WRIST = "WRIST"
-    """the fingers and the rotation of the wrist in the world"""
+    reach: Reach = Reach.FINGERS
+    wrist: WristMotion = WristMotion.KEEP
+    """for the fingers alone"""
+    twist: float = 0.0
+    """share, 0 to 1, of the wrist's twist that the forearm takes over; for fingers and wrist"""
+    contact: bool = True
+    """keep touching what touches in the take"""
+    place: Place = field(default_factory=Place)
+    """for hands in space"""
+    edited: Edited = Edited.ASK
+    """what becomes of keys that were changed since the last bake"""
 
 
 @dataclass
@@ -63,123 +73,89 @@ def bake(
     maps: Mapping[Side, BoneMap],
     frames: ArrayLike,
     *,
-    reach: Reach = Reach.FINGERS,
+    choices: Choices | None = None,
+    within: tuple[float, float] | None = None,
 ) -> Baked:
     """Key a take on the mapped bones at scene frames (T,), in the armature's current action.
 
-    Only mapped bones change, and only in the range of the keys. Controls that would bend the fingers a second time
-    are set to rest there, and for the wrist the rig's switch from IK to FK is keyed.
+    Only mapped bones change, and only in the range of the keys or in what of it lies `within` (first, last).
+    Controls that would bend the fingers a second time are set to rest there, and the rig's switches between IK and FK
+    are keyed so that the keys show. A second bake starts from what the first one found on the body.
     """
+    how = Choices() if choices is None else choices
     skeleton = rest_skeleton.read(armature)
     times = np.asarray(frames, dtype=np.float64)
-    baked = Baked()
-    for side in SIDES:
-        track = take.track(side)
-        if side not in maps or not maps[side].bones or not track.present.any():
+    chosen = _chosen(times, within)
+    hands = character_hand.hands_of(take, armature, skeleton, maps)
+    if how.edited is Edited.ASK:
+        baked_keys.refuse_changed(armature)
+    kept = baked_keys.changed_poses(armature) if how.edited is Edited.KEEP else {}
+    baked_keys.restore_body(armature)
+    body = _body(Rig(scene, armature, skeleton), take, hands, times, how)
+    baked = Baked(notes=body.notes)
+    rate = timing.scene_rate(scene)
+    for side, hand in body.hands.items():
+        present = hand.present & chosen
+        if not present.any():
             continue
-        gone = [name for name in maps[side].bones.values() if name not in skeleton.index]
-        if gone:
-            raise BadInputError(f"{armature.name} has no bone {gone[0]}; choose another in the bone list.")
-        fit = fit_hand(skeleton, maps[side], free_hand(side))
-        baked.written[side] = _bake_side(scene, track, armature, skeleton, maps[side], fit, times, reach)
-        _note(baked, side, maps[side])
-    if not baked.written:
-        raise BadInputError("The take holds no hand that the character has bones for; choose them in the bone list.")
+        shown = times[present]
+        items = baked_keys.with_kept(_channels(skeleton, hand, body, present), kept, shown, rate)
+        carrying = [channel.bone for channel in body.channels.get(side, [])]
+        bones = [item.bone for item in items if isinstance(item, BoneChannel)]
+        types = [_KEY_TYPES[State(state)] for state in take.track(side).state[present]]
+        baked_keys.remember(armature, BODY, carrying, shown)
+        items += _switches(armature, side, body.switches.get(side, {}), len(shown))
+        baked.written[side] = channels.write(
+            armature, shown, items, key_types=types, action_name=f"{armature.name} Hands"
+        )
+        _neutralise(armature, _preset(hand.bones), side, shown)
+        baked_keys.remember(armature, BAKED, bones, shown)
+        _note(baked, side, hand.bones)
     return baked
 
 
-def _bake_side(
-    scene: bpy.types.Scene,
-    track: HandTrack,
-    armature: bpy.types.Object,
-    skeleton: RestSkeleton,
-    bones: BoneMap,
-    fit: HandFit,
-    times: Array,
-    reach: Reach,
-) -> Written:
-    present = track.present
-    rotation, shown = track.rotation[present], times[present]
-    turns = dict(finger_rotations(skeleton, bones, fit, rotation).rotation)
-    preset = next((preset for preset in PRESETS if preset.name == bones.preset), None)
-    items: list[BoneChannel | ValueChannel] = []
-    if reach is Reach.WRIST:
-        turns[bones.bones["wrist"]] = _wrist_turns(scene, armature, skeleton, bones, fit, rotation, shown)
-        items += _switches(armature, preset, bones.side, len(shown))
-    items += [BoneChannel(name, turn) for name, turn in turns.items()]
-    types = [_KEY_TYPES[State(state)] for state in track.state[present]]
-    written = channels.write(armature, shown, items, key_types=types, action_name=f"{armature.name} Hands")
-    _neutralise(armature, preset, bones.side, shown)
-    return written
+def _chosen(times: Array, within: tuple[float, float] | None) -> NDArray[np.bool_]:
+    if within is None:
+        return np.ones(len(times), dtype=bool)
+    inside = (times >= within[0] - 1e-6) & (times <= within[1] + 1e-6)
+    if not inside.any():
+        raise BadInputError(
+            f"No frame of the take falls between {within[0]:g} and {within[1]:g}; change the range or the offset."
+        )
+    return inside
 
 
-def _wrist_turns(
-    scene: bpy.types.Scene,
-    armature: bpy.types.Object,
-    skeleton: RestSkeleton,
-    bones: BoneMap,
-    fit: HandFit,
-    rotation: Array,
-    times: Array,
-) -> Array:
-    """(T, 4) the wrist bone's rotation that turns the hand in the world as it was seen, whatever carries the bone."""
-    name = bones.bones["wrist"]
-    rest = skeleton.axes[skeleton.index[name]]
-    seen = WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(rotation[:, 0])
-    world, carried = _carriers(scene, armature, name, times)
-    wanted = np.swapaxes(world, -1, -2) @ seen @ fit.palm.T @ rest
-    return rotations.continuous(rotations.quaternion_from_matrix(np.swapaxes(carried, -1, -2) @ wanted))
+def _body(rig: Rig, take: Take, hands: Mapping[Side, Hand], times: Array, how: Choices) -> Body:
+    presets = {side: _preset(hand.bones) for side, hand in hands.items()}
+    if how.reach is Reach.SPACE:
+        return character_arm.in_space(rig, take, hands, times, how.place, presets, contact=how.contact)
+    if how.contact:
+        hands = character_hand.with_pinches(take, hands)
+    if how.reach is Reach.WRIST:
+        return character_arm.wrists_turned(rig, hands, times, how.twist, presets)
+    return character_arm.fingers_only(rig, hands, times, how.wrist)
 
 
-def _carriers(scene: bpy.types.Scene, armature: bpy.types.Object, name: str, times: Array) -> tuple[Array, Array]:
-    """The armature's world rotation and the bone's rotation before its own (armature space), each (T, 3, 3)."""
-    if not _moves(armature):
-        world, carried = _carrier(armature, name)
-        return np.broadcast_to(world, (len(times), 3, 3)), np.broadcast_to(carried, (len(times), 3, 3))
-    current = scene.frame_current, scene.frame_subframe
-    worlds, carries = [], []
-    for time in times:
-        whole = int(np.floor(time))
-        scene.frame_set(whole, subframe=float(time - whole))
-        world, carried = _carrier(armature, name)
-        worlds.append(world)
-        carries.append(carried)
-    scene.frame_set(current[0], subframe=current[1])
-    return np.array(worlds), np.array(carries)
+def _channels(skeleton: rest_skeleton.RestSkeleton, hand: Hand, body: Body, present: NDArray[np.bool_]) -> Channels:
+    turns = finger_rotations(skeleton, hand.bones, hand.fit, hand.rotation[present]).rotation
+    items: Channels = [BoneChannel(name, turn) for name, turn in turns.items()]
+    for channel in body.channels.get(hand.side, []):
+        place = None if channel.location is None else channel.location[present]
+        turn = None if channel.rotation is None else channel.rotation[present]
+        items.append(BoneChannel(channel.bone, turn, place))
+    return items
 
 
-def _carrier(armature: bpy.types.Object, name: str) -> tuple[Array, Array]:
-    evaluated = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    bone = evaluated.pose.bones[name]
-    rest = bone.bone.matrix_local
-    if bone.parent is None or not bone.bone.use_inherit_rotation:
-        carried = rest
-    else:
-        carried = bone.parent.matrix @ bone.parent.bone.matrix_local.inverted() @ rest
-    return _rotation(evaluated.matrix_world), _rotation(carried)
+def _preset(bones: BoneMap) -> RigPreset | None:
+    return next((preset for preset in PRESETS if preset.name == bones.preset), None)
 
 
-def _rotation(matrix: Matrix) -> Array:
-    return rotations.nearest_rotation(np.array(matrix.to_3x3(), dtype=np.float64))
-
-
-def _moves(armature: bpy.types.Object) -> bool:
-    """Whether anything may carry the wrist along over time."""
-    objects = [armature]
-    while objects[-1].parent is not None:
-        objects.append(objects[-1].parent)
-    animated = any(
-        obj.animation_data is not None
-        and (obj.animation_data.action is not None or obj.animation_data.nla_tracks or obj.animation_data.drivers)
-        for obj in objects
-    )
-    return animated or any(obj.constraints for obj in objects) or any(b.constraints for b in armature.pose.bones)
-
-
-def _switches(armature: bpy.types.Object, preset: RigPreset | None, side: Side, count: int) -> list[ValueChannel]:
+def _switches(
+    armature: bpy.types.Object, side: Side, switches: Mapping[str, tuple[str, float]], count: int
+) -> Channels:
     """Custom properties that must be keyed for the mapped bones to show, such as Rigify's IK_FK."""
-    items = []
-    for pattern, (name, value) in (preset.switches if preset is not None else {}).items():
+    items: Channels = []
+    for pattern, (name, value) in switches.items():
         bone = armature.pose.bones.get(filled(pattern, side))
         if bone is not None and name in bone:
             path = f'{bone.path_from_id()}["{bpy.utils.escape_identifier(name)}"]'
@@ -200,7 +176,7 @@ def _neutralise(armature: bpy.types.Object, preset: RigPreset | None, side: Side
             ends = times[[0, -1]] if len(times) > 1 else times
             still = np.tile(rotations.IDENTITY, (len(ends), 1))
             scale = bone.path_from_id("scale")
-            items: list[BoneChannel | ValueChannel] = [BoneChannel(bone.name, still)]
+            items: Channels = [BoneChannel(bone.name, still)]
             items += [ValueChannel(scale, np.ones(len(ends)), bone.name, axis) for axis in range(3)]
             channels.write(armature, ends, items)
 

@@ -14,7 +14,7 @@ from ..engine import review
 from ..engine.errors import BadInputError
 from ..engine.hand.names import JOINT_COUNT, Side
 from ..engine.take import Take
-from . import actions, hand_rig, rotation_modes
+from . import actions, baked_keys, camera_path, hand_rig, rotation_modes
 from .hand_rig import HandRig
 from .take_on_rig import FRAMES_MARK
 
@@ -48,17 +48,32 @@ def with_edits(take: Take, rigs: Mapping[Side, HandRig], current_frame: float) -
     changed: set[int] = set()
     for side, rig in rigs.items():
         frames = frames_of(rig, take)
-        rotation, translation = keyed_motion(rig, frames)
+        rotation, translation = camera_path.seen_by_camera(take, *keyed_motion(rig, frames))
         present = take.track(side).present
-        poses = {int(i): (rotation[i], translation[i]) for i in np.flatnonzero(present)}
+        touched = _touched(rig, frames) & present
+        poses = {int(i): (rotation[i], translation[i]) for i in np.flatnonzero(touched)}
         here = int(np.abs(frames - current_frame).argmin())
         if abs(frames[here] - current_frame) <= 1.0 and (present[here] or _is_posed(rig, frames[here])):
-            poses[here] = _pose_now(rig)
+            now = (values[None] for values in _pose_now(rig))
+            turned_now, placed_now = camera_path.seen_by_camera(take, *now, index=here)
+            poses[here] = turned_now[0], placed_now[0]
         for index, (turned, placed) in poses.items():
             take, count = review.posed(take, side, index, turned, placed)
             if count:
                 changed.add(index)
     return take, len(changed)
+
+
+def _touched(rig: HandRig, frames: Array) -> NDArray[np.bool_]:
+    """(T,) frames whose keys may have been changed: all, or where thinned keys are not what the thinning left."""
+    stored = baked_keys.recalled(rig.armature, baked_keys.BAKED)
+    if not stored:
+        return np.ones(len(frames), dtype=bool)
+    different = baked_keys.changed(rig.armature)
+    times = np.concatenate([np.zeros(0), *different.values()])
+    return (
+        (np.abs(frames[:, None] - times).min(1, initial=np.inf) < 1e-3) if len(times) else np.zeros(len(frames), bool)
+    )
 
 
 def keyed_motion(rig: HandRig, frames: Array) -> tuple[Array, Array]:

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
+import numpy as np
 from bpy_extras.io_utils import ExportHelper, ImportHelper
+from numpy.typing import NDArray
 
-from ..bridge import character, take_list, timing
-from ..bridge.character import Reach
+from ..bridge import bake_preview, character, take_list, timing
 from ..bridge.timing import Timing
-from ..engine.errors import BadInputError
+from ..character_properties import choices_of
+from ..engine.errors import BadInputError, HandMocapError
 from ..engine.hand.names import SIDES, Side
 from ..engine.rigs.preset import ROLES, BoneMap
-from ..engine.take import load_take
+from ..engine.take import Take, load_take
 from .reporting import Result, properties, told
 from .take_list import has_take
 
@@ -83,6 +85,47 @@ def recognise(context: bpy.types.Context) -> Iterable[str]:
     return [f"{name}, {found.score:.0%} sure.", *told_missing]
 
 
+def bake(context: bpy.types.Context) -> Iterable[str]:
+    """Key the selected take on the chosen character."""
+    scene, chosen = context.scene, properties(context)
+    how = chosen.retarget
+    recognised = [] if len(chosen.bones) else list(recognise(context))
+    take = load_take(take_list.selected_path(scene))
+    baked = character.bake(
+        scene,
+        take,
+        chosen.character,
+        maps_of(chosen),
+        frames_of(scene, take),
+        choices=choices_of(scene),
+        within=(how.range_start, how.range_end) if how.use_range else None,
+    )
+    curves = sum(written.curves for written in baked.written.values())
+    return [*recognised, f"{curves} channels of {chosen.character.name} were keyed.", *baked.notes]
+
+
+def frames_of(scene: bpy.types.Scene, take: Take) -> NDArray[np.float64]:
+    """The scene frames (T,) of the take's frames: from the scene's start, or with one of them on a marker."""
+    chosen = scene.handmocap
+    how = Timing.TRUE_TIME if chosen.timing == "AUTO" else Timing(chosen.timing)
+    if how is Timing.MATCH_SCENE:
+        timing.set_scene_rate(scene, take.rate)
+    frames = timing.key_frames(take, how, scene.frame_start, timing.scene_rate(scene))
+    name = chosen.retarget.sync_marker
+    if not name:
+        return frames + chosen.character_offset
+    marker = scene.timeline_markers.get(name)
+    if marker is None:
+        raise BadInputError(f"The timeline has no marker {name}; choose another, or clear the field.")
+    known = np.flatnonzero(take.frame == chosen.retarget.sync_frame)
+    if not len(known):
+        raise BadInputError(
+            f"The take has no frame {chosen.retarget.sync_frame} (it goes from {take.frame[0]} to {take.frame[-1]}); "
+            "give the clip's frame that falls on the marker."
+        )
+    return frames + (marker.frame - frames[known[0]]) + chosen.character_offset
+
+
 class HANDMOCAP_OT_bake_character(bpy.types.Operator):
     bl_idname = "handmocap.bake_character"
     bl_label = "Bake to Character"
@@ -94,22 +137,51 @@ class HANDMOCAP_OT_bake_character(bpy.types.Operator):
         return has_take(cls, context) and has_character(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
-        return told(self, lambda: self._bake(context))
+        bake_preview.leave(properties(context).character)
+        return told(self, lambda: bake(context))
 
-    def _bake(self, context: bpy.types.Context) -> Iterable[str]:
-        scene, chosen = context.scene, properties(context)
-        recognised = [] if len(chosen.bones) else list(recognise(context))
-        take = load_take(take_list.selected_path(scene))
-        how = Timing.TRUE_TIME if chosen.timing == "AUTO" else Timing(chosen.timing)
-        if how is Timing.MATCH_SCENE:
-            timing.set_scene_rate(scene, take.rate)
-        start = scene.frame_start + chosen.character_offset
-        frames = timing.key_frames(take, how, start, timing.scene_rate(scene))
-        baked = character.bake(
-            scene, take, chosen.character, maps_of(chosen), frames, reach=Reach(chosen.character_reach)
-        )
-        curves = sum(written.curves for written in baked.written.values())
-        return [*recognised, f"{curves} channels of {chosen.character.name} were keyed.", *baked.notes]
+
+class HANDMOCAP_OT_preview_character(bpy.types.Operator):
+    bl_idname = "handmocap.preview_character"
+    bl_label = "Preview"
+    bl_description = (
+        "Show the take on the character without touching its action: play it, change the choices, look again"
+    )
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_take(cls, context) and has_character(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        return told(self, lambda: self._preview(context))
+
+    def _preview(self, context: bpy.types.Context) -> Iterable[str]:
+        armature = properties(context).character
+        bake_preview.begin(armature)
+        try:
+            return list(bake(context))
+        except HandMocapError:
+            bake_preview.leave(armature)
+            raise
+
+
+class HANDMOCAP_OT_leave_preview(bpy.types.Operator):
+    bl_idname = "handmocap.leave_preview"
+    bl_label = "Leave Preview"
+    bl_description = "Back to the character as it was"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bake_preview.shown(properties(context).character):
+            cls.poll_message_set("The character shows no preview")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        bake_preview.leave(properties(context).character)
+        return {"FINISHED"}
 
 
 class HANDMOCAP_OT_save_bones(bpy.types.Operator, ExportHelper):

@@ -9,13 +9,13 @@ from typing import Final
 import bpy
 import numpy as np
 
-from ..bridge import edits, engine_job, hand_rig, scene as take_scene, take_list, takes
+from ..bridge import drag_points, edits, engine_job, hand_rig, scene as take_scene, take_list, takes
 from ..bridge.engine_job import JobState, Message
 from ..bridge.hand_rig import HandRig
 from ..bridge.timing import Timing
 from ..engine import review
 from ..engine.errors import BadInputError
-from ..engine.hand.names import Side
+from ..engine.hand.names import SIDES, Side
 from ..engine.take import CorrectionKind, Take, load_take, save_take
 from .engine_modal import EngineModal
 from .reporting import Result, told
@@ -37,7 +37,9 @@ def shown(context: bpy.types.Context) -> tuple[Take, dict[Side, HandRig]]:
 class HANDMOCAP_OT_next_weak_frame(bpy.types.Operator):
     bl_idname = "handmocap.next_weak_frame"
     bl_label = "Next Weak Frame"
-    bl_description = "Go to the next of the take's frames in which HandMocap is least sure"
+    bl_description = "Go to the next of the frames in which HandMocap is least sure, of the selected hand if one is"
+
+    back: bpy.props.BoolProperty(name="Back", description="Go to the one before instead", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -49,10 +51,52 @@ class HANDMOCAP_OT_next_weak_frame(bpy.types.Operator):
     def _go(self, context: bpy.types.Context) -> Iterable[str]:
         take, rigs = shown(context)
         frames = edits.frames_of(next(iter(rigs.values())), take)
-        weak = sorted(round(frames[index]) for index in review.weakest(take))
-        later = [frame for frame in weak if frame > context.scene.frame_current]
-        context.scene.frame_set((later or weak)[0])
+        side = hand_rig.side_of(context.object)
+        weakest = review.weakest(take, sides=SIDES if side is None else (side,))
+        weak = sorted({round(frames[index]) for index in weakest})
+        if not weak:
+            return ["Every frame of this hand was fixed."]
+        now = context.scene.frame_current
+        ahead = [frame for frame in weak if (frame < now if self.back else frame > now)]
+        target = (ahead or weak)[-1 if self.back else 0]
+        context.scene.frame_set(target)
         return ()
+
+
+class HANDMOCAP_OT_show_points(bpy.types.Operator):
+    bl_idname = "handmocap.show_points"
+    bl_label = "Drag Points"
+    bl_description = (
+        "Put the joints of this frame over the footage as points: look through the camera, drag wrong ones with G, "
+        "then solve around them"
+    )
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_take(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        return told(self, lambda: self._show(context))
+
+    def _show(self, context: bpy.types.Context) -> Iterable[str]:
+        take, rigs = shown(context)
+        frames = edits.frames_of(next(iter(rigs.values())), take)
+        index = edits.index_at(frames, context.scene.frame_current)
+        if not drag_points.show(context.scene, take, index, rigs):
+            raise BadInputError("No hand is there in this frame; go to one that shows a hand.")
+        return ["Drag points in the camera's view, then Solve Around."]
+
+
+class HANDMOCAP_OT_clear_points(bpy.types.Operator):
+    bl_idname = "handmocap.clear_points"
+    bl_label = "Remove Points"
+    bl_description = "Take the points away without using them"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        drag_points.clear(context.scene)
+        return {"FINISHED"}
 
 
 class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
@@ -69,8 +113,10 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
         items=(
             ("POSE", "Pose", "Keep the keys and poses that were changed on the hands"),
             ("SWAP", "Swap Hands", "What was taken for the left hand is the right one, and the other way round"),
+            ("HOLD", "Hold", "The pose before stays through these frames"),
             ("HIDDEN", "Hidden", "What was seen of this hand is wrong; follow time instead"),
             ("ABSENT", "Not There", "This hand is not in the picture"),
+            ("CLEAR", "Forget", "Forget what was fixed in these frames"),
         ),
         options={"SKIP_SAVE"},
     )
@@ -89,11 +135,13 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
 
         take, rigs = shown(context)
         take, changed = edits.with_edits(take, rigs, context.scene.frame_current)
+        for (side, index), pixels in drag_points.moved(context.scene, take).items():
+            take, changed = review.pointed(take, side, index, pixels), changed + 1
         if self.fix != "POSE":
             take = self._marked(context, take, rigs)
         elif not changed:
             raise BadInputError(
-                "Nothing was changed on the hands since the take was applied; pose a bone in a frame, then solve again."
+                "Nothing was changed on the hands since the take was applied; pose a bone or drag a point, then solve."
             )
         source = take_list.selected_path(context.scene)
         # The take stays as it is; what goes to the engine keeps its name, as the new take's parent.
@@ -121,6 +169,10 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
             indices = [edits.index_at(frames, scene.frame_current)]
         if self.fix == "SWAP":
             return review.swapped(take, indices)
+        if self.fix == "HOLD":
+            return review.held(take, side, indices)
+        if self.fix == "CLEAR":
+            return review.cleared(take, side, indices)
         return review.marked(take, side, indices, CorrectionKind[self.fix])
 
 
@@ -134,17 +186,23 @@ class HANDMOCAP_OT_apply_again(bpy.types.Operator):
         return told(self, lambda: self._apply(context))
 
     def _apply(self, context: bpy.types.Context) -> Iterable[str]:
-        take, rigs = shown(context)
-        frames = edits.frames_of(next(iter(rigs.values())), take)
-        # Frames a whole scene frame apart were applied one by one; others at their true times.
-        even = np.allclose(np.diff(frames), np.diff(take.frame.astype(float)))
-        take_scene.apply_take(
-            context.scene,
-            take,
-            name=take_list.selected(context.scene).name,
-            how=Timing.ONE_A_FRAME if even else Timing.TRUE_TIME,
-            start=round(frames[0]),
-            with_camera=False,
-            set_range=False,
-        )
+        drag_points.clear(context.scene)
+        apply_in_place(context)
         return ()
+
+
+def apply_in_place(context: bpy.types.Context) -> None:
+    """Put the selected take on the hands at the frames at which they show the one before it."""
+    take, rigs = shown(context)
+    frames = edits.frames_of(next(iter(rigs.values())), take)
+    # Frames a whole scene frame apart were applied one by one; others at their true times.
+    even = np.allclose(np.diff(frames), np.diff(take.frame.astype(float)))
+    take_scene.apply_take(
+        context.scene,
+        take,
+        name=take_list.selected(context.scene).name,
+        how=Timing.ONE_A_FRAME if even else Timing.TRUE_TIME,
+        start=round(frames[0]),
+        with_camera=False,
+        set_range=False,
+    )

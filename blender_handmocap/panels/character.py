@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
+from ..bridge import bake_preview
+from ..engine.rigs.preset import NEEDED_ROLES
 from ..operators.character import (
     HANDMOCAP_OT_bake_character,
+    HANDMOCAP_OT_leave_preview,
     HANDMOCAP_OT_load_bones,
+    HANDMOCAP_OT_preview_character,
     HANDMOCAP_OT_recognise_character,
     HANDMOCAP_OT_save_bones,
 )
-from .common import SidebarPanel, split
+from .common import SidebarPanel, draw_sentence, split
 
 
 class HANDMOCAP_PT_character(SidebarPanel, bpy.types.Panel):
@@ -22,16 +28,61 @@ class HANDMOCAP_PT_character(SidebarPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = split(self.layout)
         chosen = context.scene.handmocap
+        how = chosen.retarget
         layout.prop(chosen, "character")
         layout.operator(HANDMOCAP_OT_recognise_character.bl_idname, icon="VIEWZOOM")
         if chosen.preset:
             found = sum(bool(entry.bone) for entry in chosen.bones)
             layout.label(text=f"{chosen.preset}: {found} bones", icon="BONE_DATA")
-        layout.prop(chosen, "character_reach")
-        layout.prop(chosen, "character_offset")
-        column = layout.column()
-        column.scale_y = 1.4
-        column.operator(HANDMOCAP_OT_bake_character.bl_idname, icon="KEYFRAME")
+            missing = missing_of(chosen)
+            if missing:
+                draw_sentence(layout, f"Not found: {', '.join(missing)}.", "ERROR")
+        layout.prop(chosen, "character_reach", text="Take Over")
+        if chosen.character_reach == "FINGERS":
+            layout.prop(how, "wrist")
+        elif chosen.character_reach == "WRIST":
+            layout.prop(how, "twist")
+        else:
+            layout.prop(how, "anchor", text="With")
+            layout.prop(how, "tilt")
+            layout.prop(how, "scale")
+            layout.prop(how, "shift")
+        layout.prop(how, "contact")
+        _draw_bake(layout, context)
+
+
+def missing_of(chosen: Any) -> list[str]:
+    """The parts of mapped hands that have no bone, as words."""
+    sides = {entry.side for entry in chosen.bones if entry.bone}
+    return [
+        f"{entry.side} {entry.role}"
+        for entry in chosen.bones
+        if entry.side in sides and entry.role in NEEDED_ROLES and not entry.bone
+    ]
+
+
+def _draw_bake(layout: Any, context: bpy.types.Context) -> None:
+    chosen = context.scene.handmocap
+    how = chosen.retarget
+    column = layout.column()
+    column.prop(chosen, "character_offset")
+    column.prop_search(how, "sync_marker", context.scene, "timeline_markers", text="Marker")
+    if how.sync_marker:
+        column.prop(how, "sync_frame")
+    column = layout.column(heading="Range")
+    column.prop(how, "use_range", text="Part")
+    if how.use_range:
+        pair = column.column(align=True)
+        pair.prop(how, "range_start")
+        pair.prop(how, "range_end")
+    layout.prop(how, "edited")
+    row = layout.row(align=True)
+    row.operator(HANDMOCAP_OT_preview_character.bl_idname, icon="HIDE_OFF")
+    if bake_preview.shown(chosen.character):
+        row.operator(HANDMOCAP_OT_leave_preview.bl_idname, text="", icon="LOOP_BACK")
+    column = layout.column()
+    column.scale_y = 1.4
+    column.operator(HANDMOCAP_OT_bake_character.bl_idname, icon="KEYFRAME")
 
 
 class HANDMOCAP_PT_bones(SidebarPanel, bpy.types.Panel):

@@ -7,8 +7,6 @@ from typing import Any
 
 import bpy
 
-from ..operators.clean_up import HANDMOCAP_OT_polish_take
-from ..operators.export_take import HANDMOCAP_OT_export_take
 from ..operators.take_list import HANDMOCAP_OT_add_take, HANDMOCAP_OT_apply_take, HANDMOCAP_OT_remove_take
 from .common import SidebarPanel, draw_sentence, split
 
@@ -41,26 +39,3 @@ class HANDMOCAP_PT_takes(SidebarPanel, bpy.types.Panel):
         layout.prop(chosen, "timing")
         layout.prop(chosen, "push_down", text="Push Down")
         layout.operator(HANDMOCAP_OT_apply_take.bl_idname, icon="CHECKMARK")
-
-
-class HANDMOCAP_PT_clean_up(SidebarPanel, bpy.types.Panel):
-    bl_idname = "HANDMOCAP_PT_clean_up"
-    bl_label = "Clean Up"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = split(self.layout)
-        chosen = context.scene.handmocap
-        layout.prop(chosen, "smoothing")
-        layout.prop(chosen, "gaps")
-        layout.prop(chosen, "longest_gap")
-        layout.operator(HANDMOCAP_OT_polish_take.bl_idname, icon="SMOOTHCURVE")
-
-
-class HANDMOCAP_PT_export(SidebarPanel, bpy.types.Panel):
-    bl_idname = "HANDMOCAP_PT_export"
-    bl_label = "Export"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        self.layout.operator(HANDMOCAP_OT_export_take.bl_idname, icon="EXPORT")

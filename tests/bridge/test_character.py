@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from blender_handmocap.bridge import actions, channels, character, hand_rig, rest_skeleton, take_on_rig
 from blender_handmocap.bridge.channels import BoneChannel
-from blender_handmocap.bridge.character import Reach
+from blender_handmocap.bridge.character import Choices, Reach
 from blender_handmocap.bridge.frames import world_points
 from blender_handmocap.bridge.modes import editing_bones
 from blender_handmocap.engine import rotations
@@ -32,6 +32,7 @@ from tests.engine.test_rigs_retarget import make_rig, ten_poses
 
 Array = NDArray[np.float64]
 MakeTake = Callable[..., Take]
+TURNED = Choices(reach=Reach.WRIST)
 MODES = ("QUATERNION", "XYZ", "ZYX", "AXIS_ANGLE")
 
 
@@ -112,7 +113,7 @@ def test_every_preset_points_its_fingers_as_we_do(scene: bpy.types.Scene, ten: T
     found = character.recognise(armature)
     assert found is not None
     assert found.preset is preset
-    baked = character.bake(scene, ten, armature, found.maps, np.arange(1, 11), reach=Reach.WRIST)
+    baked = character.bake(scene, ten, armature, found.maps, np.arange(1, 11), choices=TURNED)
     assert not baked.notes
     for index in range(10):
         scene.frame_set(index + 1)
@@ -163,7 +164,7 @@ def test_a_wrist_on_a_moving_arm_still_turns_as_seen(scene: bpy.types.Scene, ten
     armature.rotation_euler.z += 1.0
     armature.keyframe_insert("rotation_euler", frame=10)
     scene.frame_set(4)
-    character.bake(scene, ten, armature, found.maps, np.arange(1, 11), reach=Reach.WRIST)
+    character.bake(scene, ten, armature, found.maps, np.arange(1, 11), choices=TURNED)
     assert scene.frame_current == 4
     for index in (0, 5, 9):
         scene.frame_set(index + 1)
@@ -184,7 +185,7 @@ def test_rigify_in_flesh(rigify: bpy.types.Object, ten: Take) -> None:
     master = rigify.pose.bones["f_index.01_master.L"]
     master.scale.y = 0.7
     master.keyframe_insert("scale", frame=5)
-    character.bake(scene, ten, rigify, found.maps, np.arange(1, 11), reach=Reach.WRIST)
+    character.bake(scene, ten, rigify, found.maps, np.arange(1, 11), choices=TURNED)
     for index in range(10):
         scene.frame_set(index + 1)
         assert tuple(master.scale) == pytest.approx((1.0, 1.0, 1.0))
@@ -207,7 +208,7 @@ def test_our_own_rig_is_a_character_too(scene: bpy.types.Scene, ten: Take) -> No
     assert found is not None
     assert found.preset is not None
     assert found.preset.name == "HandMocap hands"
-    character.bake(scene, ten, rig.armature, found.maps, np.arange(1, 11), reach=Reach.WRIST)
+    character.bake(scene, ten, rig.armature, found.maps, np.arange(1, 11), choices=TURNED)
     direct = {c.bone: c.rotation for c in take_on_rig.bone_channels(ten.left, rig)}
     for index in (0, 5, 9):
         scene.frame_set(index + 1)

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What carries the fingers: the wrist's turn, the forearm's share of it, and hands put somewhere in space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Final
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import rotations
+from ..engine.errors import BadInputError
+from ..engine.hand.names import Side
+from ..engine.rigs.arm import Arm, anchor_bones, arm_of, reach, twist_about
+from ..engine.rigs.preset import RigPreset, filled
+from ..engine.rigs.skeleton import RestSkeleton
+from ..engine.take import Take
+from . import rig_motion
+from .channels import BoneChannel
+from .character_hand import Hand, with_touches
+from .frames import WORLD_FROM_CAMERA, world_points
+from .rig_motion import RigMotion
+
+Array = NDArray[np.float64]
+
+_FORWARD, _DOWN = 0.55, 0.1
+"""Where the hands' usual place is, in arm lengths from between the shoulders."""
+_TOO_SHORT: Final = 0.01
+"""Of its length an arm may lack this much before it is told."""
+
+
+class Reach(Enum):
+    """How much of the hand the character takes over."""
+
+    FINGERS = "FINGERS"
+    """the fingers alone; the wrist stays with whatever animates it"""
+    WRIST = "WRIST"
+    """the fingers and the rotation of the wrist in the world"""
+    SPACE = "SPACE"
+    """the hands where they were seen, relative to each other and to the character"""
+
+
+class WristMotion(Enum):
+    """What happens to the wrist when only the fingers are taken over."""
+
+    KEEP = "KEEP"
+    ADD = "ADD"
+    """how the take's wrist turns away from its first pose is added to what the body does"""
+
+
+class Anchor(Enum):
+    """What placed hands go along with."""
+
+    CHEST = "CHEST"
+    HEAD = "HEAD"
+    STILL = "STILL"
+    """nothing: they stay where the chest is at rest"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where hands in space go."""
+
+    anchor: Anchor = Anchor.CHEST
+    tilt: float = 0.0
+    """radians; above zero the hands' space leans towards the character, as if filmed from higher up"""
+    scale: float = 1.0
+    """factor on the distances between and of the hands, beside the character's own size"""
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """metres to the character's left, its back, and up"""
+
+
+@dataclass
+class Body:
+    """What else than fingers is keyed; T frames."""
+
+    hands: dict[Side, Hand]
+    """with wrists as they are to be: joint 0 to the world where it is known"""
+    channels: dict[Side, list[BoneChannel]] = field(default_factory=dict)
+    switches: dict[Side, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Rig:
+    """An armature in its scene."""
+
+    scene: bpy.types.Scene
+    armature: bpy.types.Object
+    skeleton: RestSkeleton
+
+    def motion(self, bones: list[str], times: Array) -> RigMotion:
+        return rig_motion.read(self.scene, self.armature, bones, times)
+
+    def rest(self, bone: str) -> Array:
+        """(3, 3) rest axes of a bone in armature space."""
+        axes: Array = self.skeleton.axes[self.skeleton.index[bone]]
+        return axes
+
+    def head(self, bone: str) -> Array:
+        """(3,) rest head of a bone in armature space."""
+        head: Array = self.skeleton.heads[self.skeleton.index[bone]]
+        return head
+
+
+def fingers_only(rig: Rig, hands: Mapping[Side, Hand], times: Array, wrist: WristMotion) -> Body:
+    """Nothing of the body, or the take's turning of the wrist added to the body's."""
+    body = Body(dict(hands))
+    if wrist is WristMotion.KEEP:
+        return body
+    motion = rig.motion([hand.wrist for hand in hands.values()], times)
+    for side, hand in hands.items():
+        rest = rig.rest(hand.wrist)
+        base = _transposed(motion.carried_rotation(hand.wrist)) @ motion.rotation(hand.wrist)
+        root = rotations.matrix_from_quaternion(hand.rotation[:, 0])
+        first = root[np.flatnonzero(hand.present)[0]]
+        to_bone = rest.T @ hand.fit.palm
+        added = to_bone @ (first.T @ root) @ to_bone.T
+        body.channels[side] = [_rotation_channel(hand.wrist, base @ added)]
+    return body
+
+
+def wrists_turned(
+    rig: Rig, hands: Mapping[Side, Hand], times: Array, twist: float, presets: Mapping[Side, RigPreset | None]
+) -> Body:
+    """The wrists turned in the world as they were seen, whatever carries them."""
+    body = Body(dict(hands))
+    arms = {side: arm_of(rig.skeleton, hand.bones) for side, hand in hands.items()}
+    twisting = {
+        side: _twisting_bone(rig, arm, presets[side]) if arm is not None and twist > 0.0 else None
+        for side, arm in arms.items()
+    }
+    names = [hand.wrist for hand in hands.values()] + [name for name in twisting.values() if name is not None]
+    motion = rig.motion(names, times)
+    for side, hand in hands.items():
+        seen = WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
+        wanted = _transposed(motion.turned) @ seen @ hand.fit.palm.T @ rig.rest(hand.wrist)
+        body.channels[side] = _twisted(rig, motion, hand, wanted, twisting[side], twist)
+        preset = presets[side]
+        body.switches[side] = preset.switches if preset is not None else {}
+        if twist > 0.0 and twisting[side] is None:
+            body.notes.append(f"The {side} forearm was not found, so it takes over no twist.")
+    return body
+
+
+def _twisting_bone(rig: Rig, arm: Arm, preset: RigPreset | None) -> str:
+    """The last bone of the forearm where the line of the arm has more than one; a control rig's own forearm."""
+    parent = rig.skeleton.parents[arm.wrist]
+    in_line = arm.lower in rig.skeleton.ancestors(parent)
+    return rig.skeleton.names[parent if in_line and (preset is None or not preset.target) else arm.lower]
+
+
+def _twisted(
+    rig: Rig, motion: RigMotion, hand: Hand, wanted: Array, bone: str | None, share: float
+) -> list[BoneChannel]:
+    """The wrist at `wanted` (T, 3, 3) in armature space, part of its twist handed to a bone of the forearm."""
+    carried = motion.carried_rotation(hand.wrist)
+    if bone is None:
+        return [_rotation_channel(hand.wrist, _transposed(carried) @ wanted)]
+    forearm = motion.rotation(bone)
+    axis = rig.head(hand.wrist) - rig.head(bone)
+    axis /= np.linalg.norm(axis)
+    # The wrist's turn away from the resting hand, told in the forearm's own axes.
+    rest_to_rest = rig.rest(bone).T @ rig.rest(hand.wrist)
+    local_axis = rig.rest(bone).T @ axis
+    angle = twist_about(_transposed(forearm) @ wanted @ rest_to_rest.T, local_axis) * share
+    extra = rotations.matrix_from_vector(local_axis * angle[:, None])
+    turned = forearm @ extra
+    basis = _transposed(motion.carried_rotation(bone)) @ turned
+    new_carried = turned @ _transposed(forearm) @ carried
+    return [
+        _rotation_channel(bone, basis),
+        _rotation_channel(hand.wrist, _transposed(new_carried) @ wanted),
+    ]
+
+
+def in_space(
+    rig: Rig,
+    take: Take,
+    hands: Mapping[Side, Hand],
+    times: Array,
+    place: Place,
+    presets: Mapping[Side, RigPreset | None],
+    *,
+    contact: bool,
+) -> Body:
+    """The hands where they were seen, on the character's scale, carried by its arms or its IK controls."""
+    arms = {side: arm_of(rig.skeleton, hand.bones) for side, hand in hands.items()}
+    targets = {side: _target(rig.armature, presets[side], side) for side in hands}
+    lost = [side for side in hands if arms[side] is None]
+    if lost:
+        raise BadInputError(
+            f"The {lost[0]} arm of {rig.armature.name} was not found; choose forearm and upper arm in the bone list."
+        )
+    anchors = anchor_bones(rig.skeleton, {side: hand.bones for side, hand in hands.items()})
+    chest = anchors.get("chest") or _above(rig.skeleton, next(arm for arm in arms.values() if arm is not None).upper)
+    anchor = {Anchor.CHEST: chest, Anchor.HEAD: anchors.get("head", "")}.get(place.anchor, chest)
+    if not anchor:
+        raise BadInputError(f"{rig.armature.name} has no head bone that can be told; anchor the hands to the chest.")
+    names = [anchor, *(rig.skeleton.names[bone] for arm in arms.values() if arm for bone in (arm.upper, arm.lower))]
+    names += [hand.wrist for hand in hands.values()] + [target for target in targets.values() if target]
+    motion = rig.motion(names, times)
+    placed = _placed(rig, take, hands, arms, motion, anchor, place)
+    if contact:
+        placed = with_touches(take, placed)
+    body = Body(placed)
+    for side, hand in placed.items():
+        arm, target = arms[side], targets[side]
+        assert arm is not None
+        wanted = _transposed(motion.turned) @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
+        wanted = wanted @ hand.fit.palm.T @ rig.rest(hand.wrist)
+        where = motion.in_armature(hand.translation)
+        if target:
+            body.channels[side] = [_on_target(rig, motion, hand, target, wanted, where)]
+            preset = presets[side]
+            body.switches[side] = preset.target_switches if preset is not None else {}
+            continue
+        body.channels[side] = _on_arm(rig, motion, hand, arm, wanted, where, body.notes)
+        preset = presets[side]
+        body.switches[side] = preset.switches if preset is not None else {}
+    return body
+
+
+def _target(armature: bpy.types.Object, preset: RigPreset | None, side: Side) -> str:
+    name = filled(preset.target, side) if preset is not None and preset.target else ""
+    return name if name in armature.pose.bones else ""
+
+
+def _above(skeleton: RestSkeleton, bone: int) -> str:
+    parents = skeleton.ancestors(bone)
+    return skeleton.names[parents[min(1, len(parents) - 1)]] if parents else ""
+
+
+def _placed(
+    rig: Rig,
+    take: Take,
+    hands: Mapping[Side, Hand],
+    arms: Mapping[Side, Arm | None],
+    motion: RigMotion,
+    anchor: str,
+    place: Place,
+) -> dict[Side, Hand]:
+    """The hands in the world: the take's space laid in front of the character, going along with its anchor."""
+    skeleton = rig.skeleton
+    facing = _facing(rig, arms, motion.turned[0])
+    shoulders = [skeleton.heads[arm.upper] for arm in arms.values() if arm is not None]
+    length = float(
+        np.mean(
+            [
+                np.linalg.norm(skeleton.heads[arm.lower] - skeleton.heads[arm.upper])
+                + np.linalg.norm(skeleton.heads[arm.wrist] - skeleton.heads[arm.lower])
+                for arm in arms.values()
+                if arm is not None
+            ]
+        )
+    )
+    usual = np.mean(shoulders, axis=0) + facing @ np.array([0.0, -_FORWARD, -_DOWN]) * length
+    if len(shoulders) == 1:
+        usual = usual - facing @ np.array([1.0 if "left" in hands else -1.0, 0.0, 0.0]) * 0.2 * length
+    rest_anchor = skeleton.heads[skeleton.index[anchor]]
+    if place.anchor is Anchor.STILL:
+        follow = np.broadcast_to(np.eye(3), (len(motion.world), 3, 3))
+        origin = np.broadcast_to(usual, (len(motion.world), 3))
+    else:
+        follow = motion.rotation(anchor) @ rig.rest(anchor).T
+        origin = motion.posed[anchor][:, :3, 3] + (follow @ (usual - rest_anchor)[:, None])[..., 0]
+    lean = rotations.matrix_from_vector(np.array([place.tilt, 0.0, 0.0]))
+    space = follow @ facing @ lean
+    both = [world_points(hand.translation)[hand.present] for hand in hands.values()]
+    middle = np.median(np.concatenate(both), axis=0)
+    factor = place.scale * float(np.mean([hand.rest.palm_length for hand in hands.values()])) / take.size
+    turned = motion.turned
+    shift = turned @ follow @ facing @ np.asarray(place.shift)
+    base = motion.in_world(origin) + shift
+    out = {}
+    for side, hand in hands.items():
+        away = (world_points(hand.translation) - middle) * factor
+        where = base + (turned @ space @ away[..., None])[..., 0]
+        root = turned @ space @ WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
+        rotation = hand.rotation.copy()
+        rotation[:, 0] = rotations.continuous(rotations.quaternion_from_matrix(root))
+        out[side] = replace(hand, rotation=rotation, translation=where)
+    return out
+
+
+def _facing(rig: Rig, arms: Mapping[Side, Arm | None], turned: Array) -> Array:
+    """(3, 3) columns in armature space at rest: the character's left, its back, and up."""
+    up = turned.T @ np.array([0.0, 0.0, 1.0])
+    heads = {side: rig.skeleton.heads[arm.upper] for side, arm in arms.items() if arm is not None}
+    if len(heads) == 2:
+        left = heads["left"] - heads["right"]
+    else:
+        side, head = next(iter(heads.items()))
+        centre = np.median(rig.skeleton.heads, axis=0)
+        left = (head - centre) * (1.0 if side == "left" else -1.0)
+    left = left - up * (left @ up)
+    length = float(np.linalg.norm(left))
+    if length < 1e-9:
+        raise BadInputError(
+            f"{rig.armature.name} does not stand upright, so its front cannot be told; turn it upright."
+        )
+    left /= length
+    return np.stack([left, np.cross(up, left), up], axis=1)
+
+
+def _on_target(rig: Rig, motion: RigMotion, hand: Hand, target: str, wanted: Array, where: Array) -> BoneChannel:
+    """The IK control at the wrist's place, turned as the hand is."""
+    turned = wanted @ rig.rest(hand.wrist).T @ rig.rest(target)
+    offset = rig.rest(target).T @ (rig.head(target) - rig.head(hand.wrist))
+    head = where + (turned @ offset[:, None])[..., 0]
+    away = head - motion.carried[target][:, :3, 3]
+    location = np.linalg.solve(motion.shift[target], away[..., None])[..., 0]
+    basis = _transposed(motion.carried_rotation(target)) @ turned
+    return BoneChannel(target, rotations.continuous(rotations.quaternion_from_matrix(basis)), location)
+
+
+def _on_arm(
+    rig: Rig, motion: RigMotion, hand: Hand, arm: Arm, wanted: Array, where: Array, notes: list[str]
+) -> list[BoneChannel]:
+    """Upper arm and forearm turned so that the wrist gets where it should be, the elbow staying on its side."""
+    upper, lower = (rig.skeleton.names[bone] for bone in (arm.upper, arm.lower))
+    at = {name: motion.posed[name][:, :3, 3] for name in (upper, lower, hand.wrist)}
+    back_and_down = _facing(rig, {hand.side: arm}, motion.turned[0]) @ np.array([0.0, 0.3, -1.0])
+    bend = np.broadcast_to(back_and_down, where.shape)
+    turn = reach(at[upper], at[lower], at[hand.wrist], where, bend)
+    length = np.linalg.norm(at[lower] - at[upper], axis=-1) + np.linalg.norm(at[hand.wrist] - at[lower], axis=-1)
+    short = (turn.short > _TOO_SHORT * length) & hand.present
+    if short.any():
+        notes.append(
+            f"The {hand.side} arm is too short in {int(short.sum())} frames; lower the scale or shift the hands."
+        )
+    new_upper = turn.upper @ motion.rotation(upper)
+    new_lower = turn.lower @ motion.rotation(lower)
+    # What lies between shoulder and elbow turns with the upper arm, what lies behind the elbow with the forearm.
+    carried_lower = turn.upper @ motion.carried_rotation(lower)
+    carried_wrist = turn.lower @ motion.carried_rotation(hand.wrist)
+    return [
+        _rotation_channel(upper, _transposed(motion.carried_rotation(upper)) @ new_upper),
+        _rotation_channel(lower, _transposed(carried_lower) @ new_lower),
+        _rotation_channel(hand.wrist, _transposed(carried_wrist) @ wanted),
+    ]
+
+
+def _rotation_channel(bone: str, basis: Array) -> BoneChannel:
+    return BoneChannel(bone, rotations.continuous(rotations.quaternion_from_matrix(basis)))
+
+
+def _transposed(matrix: Array) -> Array:
+    return np.swapaxes(matrix, -1, -2)
