@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choices of what happens to a take after it is captured: `Scene.handmocap.clean_up` and `Scene.handmocap.retarget`."""
+"""Choices of what happens to a take after it is captured: groups of `Scene.handmocap`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ THINNINGS: Final = (
     (Thinning.TOGETHER.value, "By Error, Together", "The same, all fingers of a hand on the same frames"),
     (Thinning.POSES.value, "Pose to Pose", "Holds and extremes, all fingers on the same frames"),
 )
+
+
+def _redraw_timelines(_group: object, context: bpy.types.Context) -> None:
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "DOPESHEET_EDITOR":
+                area.tag_redraw()
+
+
+class HANDMOCAP_PG_review(bpy.types.PropertyGroup):
+    """How a take is looked at."""
+
+    show_confidence: bpy.props.BoolProperty(
+        name="Confidence in Timeline",
+        description="Show how sure HandMocap is as a strip a hand in the timeline, red where it is not",
+        default=True,
+        options=set(),
+        update=_redraw_timelines,
+    )
 
 
 class HANDMOCAP_PG_clean_up(bpy.types.PropertyGroup):

@@ -12,7 +12,7 @@ import bpy
 from .bridge import hand_rig
 from .bridge.character import Reach
 from .bridge.timing import Timing
-from .character_properties import HANDMOCAP_PG_clean_up, HANDMOCAP_PG_retarget
+from .character_properties import HANDMOCAP_PG_clean_up, HANDMOCAP_PG_retarget, HANDMOCAP_PG_review
 from .engine.settings import Settings
 
 BETA_COUNT: Final = 10
@@ -364,6 +364,7 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     character_offset: bpy.props.IntProperty(
         name="Offset", description="Frames after the scene's first at which the take begins", options=set()
     )
+    review: bpy.props.PointerProperty(type=HANDMOCAP_PG_review)
     clean_up: bpy.props.PointerProperty(type=HANDMOCAP_PG_clean_up)
     retarget: bpy.props.PointerProperty(type=HANDMOCAP_PG_retarget)
     preset: bpy.props.StringProperty(name="Kind", description="The kind of rig that was recognised")

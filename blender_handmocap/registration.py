@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import bpy
 
-from . import handlers, preferences, properties
+from . import character_properties, handlers, preferences, properties
 from .operators import (
     add_hands,
     cache,
@@ -21,6 +21,7 @@ from .operators import (
     clean_up,
     example,
     export_take,
+    import_results,
     import_take,
     live,
     performer,
@@ -33,6 +34,9 @@ from .operators.self_test import HANDMOCAP_OT_self_test
 from .panels import (
     capture as capture_panel,
     character as character_panel,
+    clean_up as clean_up_panel,
+    confidence_strip,
+    export as export_panel,
     footage as footage_panel,
     hands,
     live as live_panel,
@@ -52,6 +56,9 @@ CLASSES: Final[tuple[type, ...]] = (
     properties.HANDMOCAP_PG_hand,
     properties.HANDMOCAP_PG_take,
     properties.HANDMOCAP_PG_bone,
+    character_properties.HANDMOCAP_PG_review,
+    character_properties.HANDMOCAP_PG_clean_up,
+    character_properties.HANDMOCAP_PG_retarget,
     properties.HANDMOCAP_PG_scene,
     add_hands.HANDMOCAP_OT_add_hands,
     import_take.HANDMOCAP_OT_import_take,
@@ -76,16 +83,22 @@ CLASSES: Final[tuple[type, ...]] = (
     take_list.HANDMOCAP_OT_apply_take,
     take_list.HANDMOCAP_OT_add_take,
     take_list.HANDMOCAP_OT_remove_take,
+    import_results.HANDMOCAP_OT_import_results,
     clean_up.HANDMOCAP_OT_polish_take,
+    clean_up.HANDMOCAP_OT_thin_keys,
     export_take.HANDMOCAP_OT_export_take,
     character.HANDMOCAP_OT_recognise_character,
     character.HANDMOCAP_OT_bake_character,
+    character.HANDMOCAP_OT_preview_character,
+    character.HANDMOCAP_OT_leave_preview,
     character.HANDMOCAP_OT_save_bones,
     character.HANDMOCAP_OT_load_bones,
     live.HANDMOCAP_OT_live,
     live.HANDMOCAP_OT_record,
     live.HANDMOCAP_OT_stop_live,
     review.HANDMOCAP_OT_next_weak_frame,
+    review.HANDMOCAP_OT_show_points,
+    review.HANDMOCAP_OT_clear_points,
     review.HANDMOCAP_OT_resolve,
     review.HANDMOCAP_OT_apply_again,
     # Panels stand in the sidebar in this order: that of the work.
@@ -102,10 +115,10 @@ CLASSES: Final[tuple[type, ...]] = (
     workflow.HANDMOCAP_UL_takes,
     workflow.HANDMOCAP_PT_takes,
     review_panel.HANDMOCAP_PT_review,
-    workflow.HANDMOCAP_PT_clean_up,
+    clean_up_panel.HANDMOCAP_PT_clean_up,
     character_panel.HANDMOCAP_PT_character,
     character_panel.HANDMOCAP_PT_bones,
-    workflow.HANDMOCAP_PT_export,
+    export_panel.HANDMOCAP_PT_export,
 )
 
 POINTERS: Final[tuple[tuple[type, str, type], ...]] = (
@@ -117,6 +130,7 @@ POINTERS: Final[tuple[tuple[type, str, type], ...]] = (
 MENUS: Final[tuple[tuple[type, Callable[..., None]], ...]] = (
     (bpy.types.VIEW3D_MT_armature_add, add_hands.draw_in_add_menu),
     (bpy.types.TOPBAR_MT_file_import, import_take.draw_in_import_menu),
+    (bpy.types.TOPBAR_MT_file_import, import_results.draw_in_import_menu),
 )
 """Blender menu, function that draws our entry in it."""
 
@@ -151,6 +165,7 @@ def _steps() -> list[tuple[Callable[[], None], Callable[[], None]]]:
         *(_pointer_step(*pointer) for pointer in POINTERS),
         *(_menu_step(*entry) for entry in MENUS),
         *(_handler_step(*entry) for entry in HANDLERS),
+        (confidence_strip.start, confidence_strip.stop),
     ]
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
-from ..engine.camera import Camera
 from ..engine.hand.names import KEYPOINT_COUNT, KEYPOINT_NAMES, SIDE_SUFFIX, SIDES, Side
 from ..engine.take import Take
 from . import camera_path
@@ -93,6 +92,9 @@ def _points_of(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 
 def _pixel(take: Take, index: int, world: Array) -> Array:
     """(2,) where a place in the world is in the picture of a frame."""
+    # OpenCV is slow to load, and enabling the extension must not wait for it.
+    from ..engine.camera import Camera
+
     still = np.zeros((1, 16, 4))
     still[..., 0] = 1.0
     _, place = camera_path.seen_by_camera(take, still, camera_points(world)[None], index=index)

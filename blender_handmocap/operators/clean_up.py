@@ -10,7 +10,6 @@ import bpy
 from ..bridge import edits, hand_rig, take_list, takes, thin_keys, timing
 from ..bridge.thin_keys import Thinning
 from ..engine.errors import BadInputError
-from ..engine.pipeline import repolish
 from ..engine.polish import PolishSettings
 from ..engine.take import load_take, save_take
 from .reporting import Result, properties, told
@@ -35,6 +34,8 @@ class HANDMOCAP_OT_polish_take(bpy.types.Operator):
         return told(self, lambda: self._polish(context))
 
     def _polish(self, context: bpy.types.Context) -> Iterable[str]:
+        from ..engine.pipeline import repolish
+
         source = take_list.selected_path(context.scene)
         take = load_take(source)
         is_shown, changed = _is_shown(context), 0

@@ -14,7 +14,6 @@ from ..bridge import export_scene, hand_rig, take_list
 from ..engine.errors import BadInputError
 from ..engine.export import export_take
 from ..engine.hand.names import SIDES
-from ..engine.pipeline import hand_models
 from ..engine.take import load_take
 from .reporting import Result, properties, told
 
@@ -61,6 +60,8 @@ class HANDMOCAP_OT_export_take(bpy.types.Operator, ExportHelper):
         return told(self, lambda: self._export(context))
 
     def _export(self, context: bpy.types.Context) -> Iterable[str]:
+        from ..engine.pipeline import hand_models
+
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() != f".{self.format}":
             path = path.with_name(f"{path.name}.{self.format}")

@@ -11,9 +11,7 @@ import bpy
 from bpy_extras.io_utils import ImportHelper
 
 from ..bridge import scene as take_scene, take_list, takes, timing
-from ..engine.imports.mano_results import import_results
 from ..engine.notes import summary
-from ..engine.pipeline import solved
 from ..engine.take import save_take
 from ..properties import footage_of, to_settings
 from .reporting import Result, told
@@ -46,6 +44,8 @@ class HANDMOCAP_OT_import_results(bpy.types.Operator, ImportHelper):
 
     def _import(self, context: bpy.types.Context) -> Iterable[str]:
         from .. import preferences
+        from ..engine.imports.mano_results import import_results
+        from ..engine.pipeline import solved
 
         scene = context.scene
         path = Path(bpy.path.abspath(self.filepath))
