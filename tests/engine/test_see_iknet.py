@@ -5,9 +5,16 @@ import numpy as np
 import pytest
 
 from blender_handmocap.engine import rotations
-from blender_handmocap.engine.fit.hinges import rotations_from_angles
+from blender_handmocap.engine.fit import start
+from blender_handmocap.engine.fit.hinges import rotations_from_angles, unpack
+from blender_handmocap.engine.fit.kinematics import POINT_ORDER, Chain
+from blender_handmocap.engine.fit.observations import Seen
+from blender_handmocap.engine.fit.poses import hand_poses
+from blender_handmocap.engine.fit.settings import FitSettings
 from blender_handmocap.engine.hand.free import free_hand, free_hinges
-from blender_handmocap.engine.see.iknet import FEATURE_COUNT, align, composed
+from blender_handmocap.engine.hand.names import PALM_KEYPOINTS
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.iknet import FEATURE_COUNT, IKNet, align, composed
 
 
 @pytest.fixture
@@ -87,3 +94,34 @@ def test_any_answer_becomes_a_pose() -> None:
 
 def test_no_hands_is_no_problem(rest: np.ndarray) -> None:
     assert align(np.zeros((0, 21, 3)), np.zeros((0, 21)), rest).features.shape == (0, FEATURE_COUNT)
+
+
+def test_the_network_that_ships_beats_analytic_ik_on_noisy_points(rest: np.ndarray) -> None:
+    random, model = np.random.default_rng(5), free_hand("right")
+    chain = Chain(model.rest(), free_hinges("right"))
+    middle = 0.5 * (chain.lower + chain.upper)
+    angles = unpack(
+        np.clip(middle + random.normal(size=(60, len(middle))) * 0.25, chain.lower, chain.upper), chain.hinges
+    )
+    truth = rotations_from_angles(angles, chain.hinges, rotations.normalized(random.normal(size=(60, 4))))
+    points = model.pose(truth, np.tile([0.02, -0.05, 0.5], (60, 1)), model.rest()).keypoints
+    noisy = points + random.normal(size=points.shape) * 0.004
+    centred = (noisy - noisy[:, PALM_KEYPOINTS].mean(1, keepdims=True))[:, POINT_ORDER].transpose(2, 1, 0)
+    seen = Seen(
+        rays=(points[..., :2] / points[..., 2:])[:, POINT_ORDER].transpose(2, 1, 0).copy(),
+        ray_sigma=np.full((21, 60), 0.002),
+        ray_weight=np.ones((21, 60)),
+        points=centred.copy(),
+        point_sigma=np.full((21, 60), 0.006),
+        point_weight=np.ones((21, 60)),
+    )
+    errors = {}
+    network = IKNet(Runtime.choose("cpu", 1))
+    for name, state in {
+        "analytic": start.closed_form(chain, seen, FitSettings()),
+        "learned": start.learned(chain, seen, FitSettings(), network),
+    }.items():
+        found, place = hand_poses(state, False, chain)
+        errors[name] = np.degrees(rotations.angle_between(found, truth))[:, 1:].mean()
+        assert np.abs(place[:, 2] - 0.5).max() < 0.1
+    assert errors["learned"] < 0.75 * errors["analytic"]
