@@ -25,7 +25,7 @@ Random = np.random.Generator
 SHAPE_COUNT: Final = 2**20
 """Shapes are drawn from this many seeds."""
 PICTURE_SIZES: Final = ((640, 480), (640, 480), (1280, 720), (960, 540), (480, 640))
-_UPRIGHT: Final = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+UPRIGHT: Final = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """Canonical axes of a right hand to the camera's: fingers up, its back to the camera."""
 _MIRROR: Final = np.diag([-1.0, 1.0, 1.0])
 
@@ -110,7 +110,7 @@ class Sampler:
         if random.random() < self.mixture.frontal:
             turn = random.normal() * 0.5 + (np.pi if random.random() < 0.55 else 0.0)
             tilt = rotations.matrix_from_vector(random.normal(size=3) * [0.5, 0.3, 0.55])
-            view = tilt @ rotations.matrix_from_vector([0.0, turn, 0.0]) @ _UPRIGHT
+            view = tilt @ rotations.matrix_from_vector([0.0, turn, 0.0]) @ UPRIGHT
         else:
             view = rotations.matrix_from_quaternion(rotations.normalized(random.normal(size=4)))
         return view if side == "right" else _MIRROR @ view @ _MIRROR
