@@ -135,23 +135,23 @@ def _weights(screen, a, b, c, x, y):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
-def _shadow(px, py, pz, axes, low, scale, depth, spread, odd):  # type: ignore[no-untyped-def]
-    """Share of a light that arrives (soft-edged), and metres of matter before the point.
+def _shadow(px, py, pz, k, axes, low, scale, depth, spread, odd):  # type: ignore[no-untyped-def]
+    """Share of light k that arrives (soft-edged), and metres of matter before the point.
 
     Five looks at the light's depth map: the middle, and four about it, upright or (odd) aslant; pixels take
     turns, and the eye or the lens evens them out.
     """
-    last = np.float32(depth.shape[0] - 1)
-    x = (axes[0, 0] * px + axes[0, 1] * py + axes[0, 2] * pz - low[0]) * scale + np.float32(0.5)
-    y = (axes[1, 0] * px + axes[1, 1] * py + axes[1, 2] * pz - low[1]) * scale + np.float32(0.5)
-    z = axes[2, 0] * px + axes[2, 1] * py + axes[2, 2] * pz - low[2]
-    near = spread * np.float32(0.7)
-    a = near if odd else spread
+    last = np.float32(depth.shape[1] - 1)
+    x = (axes[k, 0, 0] * px + axes[k, 0, 1] * py + axes[k, 0, 2] * pz - low[k, 0]) * scale[k] + np.float32(0.5)
+    y = (axes[k, 1, 0] * px + axes[k, 1, 1] * py + axes[k, 1, 2] * pz - low[k, 1]) * scale[k] + np.float32(0.5)
+    z = axes[k, 2, 0] * px + axes[k, 2, 1] * py + axes[k, 2, 2] * pz - low[k, 2]
+    near = spread[k] * np.float32(0.7)
+    a = near if odd else spread[k]
     b = near if odd else _ZERO
-    matter = z - depth[int(min(max(y, _ZERO), last)), int(min(max(x, _ZERO), last))]
+    matter = z - depth[k, np.uintp(min(max(y, _ZERO), last)), np.uintp(min(max(x, _ZERO), last))]
     hidden = min(max((matter - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
     for _ in range(4):
-        behind = z - depth[int(min(max(y + b, _ZERO), last)), int(min(max(x + a, _ZERO), last))]
+        behind = z - depth[k, np.uintp(min(max(y + b, _ZERO), last)), np.uintp(min(max(x + a, _ZERO), last))]
         hidden += min(max((behind - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
         a, b = -b, a
     return max(_ONE - hidden * np.float32(0.2), _ZERO), max(matter, _ZERO)
@@ -250,7 +250,7 @@ def _surface(
             continue
         arrives, matter = _shadow(
             px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
-            light_axes[k], light_low[k], light_scale[k], light_depth[k], light_spread[k], odd,
+            np.uintp(k), light_axes, light_low, light_scale, light_depth, light_spread, odd,
         )  # fmt: skip
         diffuse_r = max((cosine + wrap_r) / (_ONE + wrap_r), _ZERO)
         diffuse_g = max((cosine + wrap_g) / (_ONE + wrap_g), _ZERO)
