@@ -20,7 +20,6 @@ from blender_handmocap.engine.models import MODELS_FOLDER, model_file
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
 from blender_handmocap.engine.see.crops import HAND_INPUT
-from blender_handmocap.engine.see.definitions import MEDIAPIPE, MODEL
 from blender_handmocap.engine.see.detnet import TAPS, Blend, DetNet, LearnedHand, load_or_explain
 from blender_handmocap.engine.see.fusion import blended_points, joined, mediapipe_form, observed
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
@@ -146,9 +145,9 @@ def test_taps_that_are_no_numbers_say_nothing(detnet: DetNet) -> None:
 def test_points_far_apart_are_detnets_and_near_ones_are_shared(pair: list[SeenHand]) -> None:
     said = learned(pair[0])
     blend = replace(Blend.plain(), patience=2.0)
-    near = joined(said.points + 0.01, said.points, said, blend)
+    near = joined(said.points + 0.01, said, blend)
     np.testing.assert_allclose(near, said.points + 0.005, atol=1e-3)
-    far = joined(said.points + 1000.0, said.points, said, blend)
+    far = joined(said.points + 1000.0, said, blend)
     assert np.abs(far - said.points).max() < 30.0
 
 
@@ -156,8 +155,8 @@ def test_a_blend_without_doubt_takes_the_given_shares(pair: list[SeenHand]) -> N
     seen = pair[0]
     said, camera = learned(seen), Camera.estimated(640, 480)
     only_theirs, only_ours = (replace(Blend.plain(), picture=share, depth=share) for share in (0.0, 1.0))
-    np.testing.assert_allclose(blended_points(seen, only_theirs, camera)[0], seen.screen[:, :2])
-    pixels, form = blended_points(seen, only_ours, camera)
+    np.testing.assert_allclose(blended_points(seen, said, only_theirs, camera)[0], seen.screen[:, :2])
+    pixels, form = blended_points(seen, said, only_ours, camera)
     np.testing.assert_allclose(pixels, said.points)
     assert (form[0] == 0).all() and np.linalg.norm(form[[5, 9, 13, 17]], axis=1).mean() == pytest.approx(1.0)
 
@@ -188,15 +187,14 @@ def test_without_its_file_mediapipe_sees_alone_and_one_sentence_says_so(
     assert network is None
     assert note.startswith("MediaPipe's eyes see alone") and "detnet.onnx" in note and "\n" not in note
     seer = Seer(Camera.estimated(picture.shape[1], picture.shape[0]), CPU)
-    assert seer.definition == MEDIAPIPE and seer.notes == [note]
+    assert seer.notes == [note]
     assert len(seer.step(picture, time=0.0)) == 2
 
 
-def test_a_clip_says_whose_points_it_holds(picture: np.ndarray) -> None:
+def test_both_eyes_find_the_same_hands_a_little_apart(picture: np.ndarray) -> None:
     camera = Camera.estimated(picture.shape[1], picture.shape[0])
-    assert Seer(camera, CPU).definition == MODEL
-    assert Seer(camera, replace(CPU, eyes="mediapipe")).definition == MEDIAPIPE
     both = [dict(Seer(camera, replace(CPU, eyes=eyes)).step(picture, time=0.0)) for eyes in ("detnet", "mediapipe")]
+    assert len(both[0]) == len(both[1]) == 2
     for ours, theirs in zip(both[0].values(), both[1].values(), strict=True):
         assert (ours.right > 0.5) == (theirs.right > 0.5)
         box = np.ptp(theirs.points2d, axis=0).max()

@@ -4,9 +4,8 @@
     python -m training.detnet.blend --shards DIR --model blender_handmocap/models/detnet.onnx
 
 Only rows that no run trains on are used: the held-out end of every training shard. Fitted are the
-linear maps from MediaPipe's keypoints to the model's own, how far apart the two may be, the errors of
-the blend against those DetNet expects, and the confidence. DetNet's shares are given: drawn hands are
-its home, and would leave MediaPipe nothing. Prints what each choice leaves.
+linear map from the model's keypoints to MediaPipe's, the errors of the blend against those DetNet
+expects, and the confidence; the shares are given. Prints what is left.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.confidence import RIGHT_SHARE
 from blender_handmocap.engine.see.crops import HAND_INPUT
 from blender_handmocap.engine.see.detnet import FUSION_KEY, Blend, DetNet, LearnedHand
-from blender_handmocap.engine.see.fusion import confidence_signs, in_definition, joined, joined_forms, mediapipe_form
+from blender_handmocap.engine.see.fusion import confidence_signs, joined, joined_forms, mediapipe_form
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
 from training.mediapipe.confidence import calibration_error, logistic, reliability
 
@@ -37,13 +36,15 @@ Array = NDArray[np.float64]
 
 WHOLE: Final = np.array([HAND_INPUT / 2, HAND_INPUT / 2, HAND_INPUT, HAND_INPUT, 0.0])
 """The crop that is the picture."""
+SHARES: Final = {"picture": 0.5, "depth": 0.75, "patience": 2.0}
+"""Near the best that `bones` finds on real hands that may be trained on; drawn hands, DetNet's home, would leave
+MediaPipe nothing."""
 _LEAST_PRESENCE: Final = 0.5
 """Crops that the tracker would not keep teach nothing."""
 _FOLLOWED_WRONG: Final = 0.25
 """palms: MediaPipe's points further off than this are of something else and say nothing about its definition"""
 _RIDGE: Final = 0.05
 """how strongly a row of the map is drawn to its own keypoint, in mean squared coordinates of the hand"""
-_PATIENCES: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 1e6)
 _TO_AXIS_2D: Final = float(np.sqrt(2.0 / np.pi))
 """standard deviation along one axis over the mean distance, of a round cloud in the plane"""
 _TO_AXIS_3D: Final = float(np.sqrt(np.pi / 8.0))
@@ -69,6 +70,10 @@ class Looked:
         """Some of them."""
         seen = [self.seen[i] for i in np.flatnonzero(chosen)]
         return Looked(seen, self.points2d[chosen], self.points3d[chosen], self.own[chosen])
+
+    def in_definition(self, definition: Array) -> Looked:
+        """With the truth where MediaPipe would see it."""
+        return replace(self, points2d=definition @ self.points2d, points3d=definition @ self.points3d)
 
 
 def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> tuple[Looked, Blend]:
@@ -119,14 +124,13 @@ def definition_map(values: Array, truth: Array) -> Array:
     return found
 
 
-def definition_maps(looked: Looked) -> Array:
-    """(2, 21, 21) for x and y, from the picture; and for z, from the forms scaled onto the truth."""
+def definition_of(looked: Looked) -> Array:
+    """(21, 21) MediaPipe's points from the model's own, learned where both are known in the picture.
+
+    The truth is without noise, so that nothing shrinks; what holds across the picture holds in depth.
+    """
     pixels = np.stack([hand.screen[:, :2] for hand in looked.seen])
-    across = definition_map(_columns(pixels), _columns(looked.points2d))
-    forms = np.stack([mediapipe_form(hand) for hand in looked.seen])
-    truth = looked.points3d - looked.points3d.mean(1, keepdims=True)
-    scale = (forms * truth).sum((1, 2)) / (forms**2).sum((1, 2))
-    return np.stack([across, definition_map(forms[..., 2] * scale[:, None], truth[..., 2])])
+    return definition_map(_columns(looked.points2d), _columns(pixels))
 
 
 def _columns(points: Array) -> Array:
@@ -134,27 +138,23 @@ def _columns(points: Array) -> Array:
     return np.asarray(points.swapaxes(1, 2).reshape(-1, points.shape[1]))
 
 
-def mapped(looked: Looked, blend: Blend) -> tuple[Array, Array]:
-    """MediaPipe's (N, 21, 2) pixels and (N, 21, 3) forms in the model's definition."""
-    both = [in_definition(hand, blend) for hand in looked.seen]
-    return np.stack([pixels for pixels, _ in both]), np.stack([form for _, form in both])
-
-
 def blended(looked: Looked, blend: Blend) -> tuple[Array, Array]:
     """(N, 21, 2) pixels and (N, 21, 3) palms about the middle knuckle, as the engine blends them."""
-    every = zip(*mapped(looked, blend), learned_of(looked), strict=True)
-    both = [(joined(xy, one.points, one, blend), joined_forms(form, one, blend)) for xy, form, one in every]
-    forms = np.stack([form for _, form in both])
-    return np.stack([pixels for pixels, _ in both]), forms - forms[:, 9:10]
+    both = [
+        (joined(hand.screen[:, :2], one, blend), joined_forms(mediapipe_form(hand), one, blend))
+        for hand, one in zip(looked.seen, learned_of(looked), strict=True)
+    ]
+    return np.stack([pixels for pixels, _ in both]), np.stack([form for _, form in both])
 
 
 def errors(looked: Looked, pixels: Array, form: Array) -> dict[str, float]:
     """Mean pixels of the crop, and palms after a similarity alignment and after none but scale."""
-    scale = (form * looked.points3d).sum((1, 2)) / np.maximum((form**2).sum((1, 2)), 1e-12)
-    rooted = np.linalg.norm(form * scale[:, None, None] - looked.points3d, axis=-1)
+    form, truth = _about_knuckle(form), _about_knuckle(looked.points3d)
+    scale = (form * truth).sum((1, 2)) / np.maximum((form**2).sum((1, 2)), 1e-12)
+    rooted = np.linalg.norm(form * scale[:, None, None] - truth, axis=-1)
     return {
         "pixels": float(np.linalg.norm(pixels - looked.points2d, axis=-1).mean()),
-        "aligned": float(similarity_errors(form, looked.points3d).mean()),
+        "aligned": float(similarity_errors(form, truth).mean()),
         "rooted": float(rooted.mean()),
     }
 
@@ -164,14 +164,14 @@ def fit(looked: Looked) -> Blend:
     hands = looked.of(kept(looked) & looked.own)
     forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
     trusted = similarity_errors(forms, hands.points3d).mean(1) < _FOLLOWED_WRONG
-    start = replace(Blend.plain(), definition=definition_maps(hands.of(trusted)))
-    best = min((replace(start, patience=value) for value in _PATIENCES), key=lambda blend: _cost(hands, blend))
+    best = replace(Blend.plain(), definition=definition_of(hands.of(trusted)), **SHARES)
+    hands = hands.in_definition(best.definition)
     pixels, form = blended(hands, best)
     learned = learned_of(hands)
     expected_2d = np.stack([one.error_2d for one in learned])
     expected_3d = np.stack([one.error_3d for one in learned])
     off_2d = np.linalg.norm(pixels - hands.points2d, axis=-1)
-    off_3d = np.linalg.norm(form - hands.points3d, axis=-1)
+    off_3d = np.linalg.norm(_about_knuckle(form) - _about_knuckle(hands.points3d), axis=-1)
     best = replace(
         best,
         sigma_2d=_TO_AXIS_2D * float(np.median(off_2d) / np.median(expected_2d)),
@@ -180,10 +180,8 @@ def fit(looked: Looked) -> Blend:
     return replace(best, confidence=confidence(looked, best))
 
 
-def _cost(looked: Looked, blend: Blend) -> float:
-    told = errors(looked, *blended(looked, blend))
-    # A palm spans about 90 pixels of a crop: all three in palms.
-    return told["pixels"] / 90.0 + told["aligned"] + 0.5 * told["rooted"]
+def _about_knuckle(points: Array) -> Array:
+    return points - points[:, 9:10]
 
 
 def kept(looked: Looked) -> NDArray[np.bool_]:
@@ -200,8 +198,9 @@ def signs(looked: Looked) -> Array:
 def is_right(looked: Looked, blend: Blend) -> NDArray[np.bool_]:
     """(N,) whether the blend's mean point error is below a tenth of the hand's box, and it is that hand at all."""
     pixels, _ = blended(looked, blend)
-    box = np.ptp(looked.points2d, axis=1).max(1)
-    return np.asarray(looked.own & (np.linalg.norm(pixels - looked.points2d, axis=-1).mean(1) < RIGHT_SHARE * box))
+    truth = blend.definition @ looked.points2d
+    box = np.ptp(truth, axis=1).max(1)
+    return np.asarray(looked.own & (np.linalg.norm(pixels - truth, axis=-1).mean(1) < RIGHT_SHARE * box))
 
 
 def confidence(looked: Looked, blend: Blend) -> Array:
@@ -235,16 +234,18 @@ def report(looked: Looked, blend: Blend) -> str:
     every = looked.of(kept(looked))
     hands = every.of(every.own)
     learned = learned_of(hands)
-    forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
+    moved = hands.in_definition(blend.definition)
+    theirs = np.stack([h.screen[:, :2] for h in hands.seen]), np.stack([mediapipe_form(h) for h in hands.seen])
+    ours = np.stack([one.points for one in learned]), np.stack([one.form for one in learned])
     lines = [f"{len(hands)} hands of {len(looked)} crops; pixels of 224, palms aligned, palms scaled alone"]
-    for name, (pixels, form) in {
-        "MediaPipe": (np.stack([hand.screen[:, :2] for hand in hands.seen]), forms),
-        "MediaPipe, definition mapped": mapped(hands, blend),
-        "DetNet": (np.stack([one.points for one in learned]), np.stack([one.form for one in learned])),
-        "blend without doubt": blended(hands, replace(blend, patience=1e6)),
-        "blend": blended(hands, blend),
-    }.items():
-        told = errors(hands, pixels, form - form[:, 9:10])
+    for name, truth, answer in (
+        ("MediaPipe", hands, theirs),
+        ("MediaPipe in its definition", moved, theirs),
+        ("DetNet", hands, ours),
+        ("blend without doubt", moved, blended(hands, replace(blend, patience=1e6))),
+        ("blend", moved, blended(hands, blend)),
+    ):
+        told = errors(truth, *answer)
         lines.append(f"{name:34s} {told['pixels']:6.2f} {told['aligned']:7.4f} {told['rooted']:7.4f}")
     lines.append(
         f"patience {blend.patience:.1f}, errors x {blend.sigma_2d:.2f} {blend.sigma_3d:.2f}, "

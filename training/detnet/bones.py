@@ -27,7 +27,7 @@ from blender_handmocap.engine.rotations import IDENTITY
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import square_around
 from blender_handmocap.engine.see.detnet import Blend, DetNet
-from blender_handmocap.engine.see.fusion import in_definition, joined_forms
+from blender_handmocap.engine.see.fusion import joined_forms, mediapipe_form
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
 from blender_handmocap.engine.see.palms import PalmDetector
 
@@ -67,7 +67,7 @@ def bone_logs(points: Array) -> Array:
 def blended_forms(hands: Sequence[SeenHand], blend: Blend) -> Array:
     """(N, 21, 3)"""
     return np.stack(
-        [joined_forms(in_definition(hand, blend)[1], hand.learned, blend) for hand in hands if hand.learned is not None]
+        [joined_forms(mediapipe_form(hand), hand.learned, blend) for hand in hands if hand.learned is not None]
     )
 
 

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.fit.live import LiveFitter
 from blender_handmocap.engine.see.crops import HAND_INPUT
-from blender_handmocap.engine.see.definitions import MEDIAPIPE, MODEL
 from blender_handmocap.engine.see.detnet import Blend
 from blender_handmocap.engine.see.fusion import observed, ray_rotation
 from blender_handmocap.engine.see.landmarks import SeenHand
@@ -81,7 +80,7 @@ def engine(blend: Blend | None, *, fitted: bool) -> Method:
         along = ray_rotation(camera.rays(WHOLE[:2]))
         if not fitted:
             return Answer(observation.points2d, observation.points3d @ along)
-        fitter = LiveFitter(camera, definition=MEDIAPIPE if blend is None else MODEL)
+        fitter = LiveFitter(camera)
         pose = fitter.step({"right": observation}, 0.0).get("right")
         points = np.full((21, 3), np.nan) if pose is None else pose.points
         return Answer(camera.project(points), points @ along)

@@ -101,7 +101,7 @@ def labelled(
     apart = np.linalg.norm(seen.screen[:, :2] - again.screen[:, :2], axis=1) / max(box, 1.0)
     if apart.mean() > _AGREE:
         return []
-    points = blend.definition[0] @ ((seen.screen[:, :2] + again.screen[:, :2]) / 2)
+    points = np.linalg.solve(blend.definition, (seen.screen[:, :2] + again.screen[:, :2]) / 2)
     use = (apart < _AGREE_POINT) & np.isin(np.arange(len(points)), LABELLED)
     found = []
     for _ in range(_CROPS):

@@ -22,7 +22,7 @@ from ..runtime import Runtime
 from ..settings import BETA_COUNT, Mode, Settings
 from ..take import HandTrack, State, Take
 from .crops import Array, Image
-from .definitions import MEDIAPIPE, MODEL
+from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
 from .fusion import observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
@@ -50,6 +50,8 @@ class Seer:
     """Eyes for one clip or camera: `step` takes its pictures in order."""
 
     def __init__(self, camera: Camera, settings: Settings, *, runtime: Runtime | None = None) -> None:
+        self.definition = MEDIAPIPE
+        """whose keypoints the observations are"""
         self.camera = camera
         self.settings = settings
         self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
@@ -65,11 +67,6 @@ class Seer:
     def notes(self) -> list[str]:
         """Sentences about eyes or a device that are not the ones asked for."""
         return [note for note in (self.runtime.note, self._note) if note]
-
-    @property
-    def definition(self) -> str:
-        """Whose keypoints the observations are."""
-        return MEDIAPIPE if self._detnet is None else MODEL
 
     def step(self, image: Image, *, time: float) -> list[tuple[int, Observation]]:
         """(track, observation) of every hand in the next picture (H, W, 3) RGB."""

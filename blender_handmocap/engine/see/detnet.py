@@ -30,7 +30,7 @@ TAPS: Final = ("features_28", "features_14", "features_7")
 FUSION_KEY: Final = "fusion"
 """Where the file keeps how its points and MediaPipe's go together: constants that belong to the weights."""
 
-_TABLES: Final = {"definition": (2, KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": (5,)}
+_TABLES: Final = {"definition": (KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": (5,)}
 _OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "hand")
 
 
@@ -67,7 +67,7 @@ class Blend:
     """How MediaPipe's points and DetNet's go together; fitted on drawn hands, kept with the weights."""
 
     definition: Array
-    """(2, 21, 21), rows of sum 1: the model's own points from MediaPipe's, for x and y, and for z"""
+    """(21, 21), rows of sum 1: where MediaPipe sees each point, from the model's own points"""
     picture: float
     """DetNet's share in x and y"""
     depth: float
@@ -86,7 +86,7 @@ class Blend:
     def plain(cls) -> Blend:
         """Equal parts in the picture, depth mostly DetNet's, nothing calibrated: before anything was fitted."""
         return cls(
-            definition=np.stack([np.eye(KEYPOINT_COUNT)] * 2),
+            definition=np.eye(KEYPOINT_COUNT),
             picture=0.5,
             depth=0.75,
             patience=np.inf,

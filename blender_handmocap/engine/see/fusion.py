@@ -5,7 +5,7 @@ The hand network gives screen points with a flat depth and world points with a r
 own; their average is clearly better than either (measured on hands with known 3D). Both are seen
 along the crop's ray, as if the camera looked straight at the hand; turning them by that ray brings
 them into the axes of the full picture. DetNet's answer joins them joint by joint: MediaPipe is the
-better one in the picture, DetNet in depth.
+better one in the picture, DetNet in depth. The blend keeps MediaPipe's definition of the points.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def observed(
     confidence = float(calibrated(features(seen, motion=motion, width=width, height=height)))
     sigma2d, sigma3d = expected_errors(seen, confidence)
     right = seen.right
-    if blend is not None:
-        points2d, points3d = blended_points(seen, blend, camera)
-        if seen.learned is not None:
-            confidence = blended_confidence(seen, seen.learned, blend, motion=motion, size=size)
-            right = (right + seen.learned.right) / 2
-            sigma2d, sigma3d = blended_errors(seen.learned, blend)
+    learned = seen.learned
+    if blend is not None and learned is not None:
+        points2d, points3d = blended_points(seen, learned, blend, camera)
+        confidence = blended_confidence(seen, learned, blend, motion=motion, size=size)
+        right = (right + learned.right) / 2
+        sigma2d, sigma3d = blended_errors(learned, blend)
     return Observation(
         right=right,
         presence=seen.presence,
@@ -70,38 +70,30 @@ def fused_points(seen: SeenHand, camera: Camera) -> Array:
     return _in_camera(mediapipe_form(seen), seen, camera)
 
 
-def blended_points(seen: SeenHand, blend: Blend, camera: Camera) -> tuple[Array, Array]:
-    """MediaPipe's points and DetNet's as one, in the hand model's own definition.
+def blended_points(seen: SeenHand, learned: LearnedHand, blend: Blend, camera: Camera) -> tuple[Array, Array]:
+    """MediaPipe's points and DetNet's as one, in MediaPipe's definition.
 
     -> (21, 2) pixels; (21, 3) relative to the wrist, mean palm bone 1, camera axes of the full picture
     """
-    theirs, form = in_definition(seen, blend)
-    learned = seen.learned
-    if learned is None:
-        return theirs, _in_camera(form, seen, camera)
-    return joined(theirs, learned.points, learned, blend), _in_camera(joined_forms(form, learned, blend), seen, camera)
+    form = joined_forms(mediapipe_form(seen), learned, blend)
+    return joined(seen.screen[:, :2], learned, blend), _in_camera(form, seen, camera)
 
 
-def in_definition(seen: SeenHand, blend: Blend) -> tuple[Array, Array]:
-    """MediaPipe's points in the model's definition: (21, 2) pixels; (21, 3) about their middle, as `mediapipe_form`."""
-    form, (across, along) = mediapipe_form(seen), blend.definition
-    moved = np.column_stack([across @ form[:, :2], along @ form[:, 2]])
-    return np.asarray(across @ seen.screen[:, :2]), moved - moved.mean(0)
-
-
-def joined(theirs: Array, ours: Array, learned: LearnedHand, blend: Blend) -> Array:
+def joined(theirs: Array, learned: LearnedHand, blend: Blend) -> Array:
     """(21, 2) pixels from MediaPipe's and DetNet's."""
+    ours: Array = blend.definition @ learned.points
     doubt = _doubt(theirs, ours, learned.error_2d, blend)
-    return np.asarray(ours + (theirs - ours) * ((1.0 - blend.picture) * doubt)[:, None])
+    return ours + (theirs - ours) * ((1.0 - blend.picture) * doubt)[:, None]
 
 
 def joined_forms(theirs: Array, learned: LearnedHand, blend: Blend) -> Array:
-    """(21, 3) about their middle, wrist to middle knuckle about 1, from MediaPipe's and DetNet's."""
-    ours = learned.form - learned.form.mean(0)
+    """(21, 3) about their middle, wrist to middle knuckle about 1, from MediaPipe's (any scale) and DetNet's."""
+    ours: Array = blend.definition @ learned.form
+    ours -= ours.mean(0)
     theirs = theirs * (np.linalg.norm(ours) / max(float(np.linalg.norm(theirs)), 1e-9))
     doubt = _doubt(theirs, ours, learned.error_3d, blend)
     share = 1.0 - np.array([blend.picture, blend.picture, blend.depth])
-    return np.asarray(ours + (theirs - ours) * (doubt[:, None] * share))
+    return ours + (theirs - ours) * (doubt[:, None] * share)
 
 
 def _doubt(theirs: Array, ours: Array, error: Array, blend: Blend) -> Array:
