@@ -183,7 +183,8 @@ def window(display: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     found = Window(display, outside / "state.json", process, log, within)
-    found.wait("window", lambda state: state["step"] == "ready" and state.get("tab") == "HandMocap", SECONDS_TO_START)
+    state = found.wait("window", lambda state: state.get("tab") or len(state["problems"]) > 9, SECONDS_TO_START)
+    assert state.get("tab") == "HandMocap", state["problems"]
     yield found
     process.terminate()
     try:

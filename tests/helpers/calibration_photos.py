@@ -56,7 +56,7 @@ def lying(seed: int, reference: Reference) -> Lying:
     angles = np.zeros((16, 3))
     for finger, joints in FINGER_JOINTS.items():
         if finger != "thumb":
-            spread = {"index": -0.2, "middle": -0.03, "ring": 0.14, "pinky": 0.34}[finger]
+            spread = {"index": 0.2, "middle": 0.03, "ring": -0.12, "pinky": -0.3}[finger]
             angles[joints[0], 1] = spread + random.normal(0.0, 0.03)
             angles[list(joints), 0] = random.normal(0.03, 0.02, 3)
     hinges = free_hinges(side)

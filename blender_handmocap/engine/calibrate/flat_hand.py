@@ -31,23 +31,29 @@ _OUTLINE: Final = 0.0008
 """metres: how well the photo's edge is known"""
 _KEYPOINT: Final = 0.006
 """metres: how well a detector places a joint"""
+_EDGE_WEIGHT: Final = 80.0
+"""independent places that the whole edge counts for"""
 _FLOOR: Final = 0.002
 """metres: how closely the palm lies on the sheet"""
+_RESTING: Final = 8
+"""vertices of the underside that touch the sheet; their mean height is none"""
 _TILT: Final = 0.06
 """radians: how flat the hand lies"""
 _SIZE: Final = 0.12
 """spread of palm lengths, as a share"""
 _SPREAD: Final = 0.3
 _FLEXION: Final = 0.08
-_THUMB: Final = 0.4
+_THUMB: Final = 0.3
 """radians: what the joints of a hand that lies flat still do"""
 _LYING: Final = 0.013
 """metres the joints of a hand that lies flat are above the sheet"""
-_ROUNDS: Final = 14
+_ROUNDS: Final = 20
+_BY_POINTS: Final = 4
+"""rounds in which the keypoints alone bring each finger to its place: only then the nearest edge is the right one"""
 _NEAR: Final = 0.0035
 """metres from the model's own edge within which a vertex speaks for it"""
-_WRIST: Final = 0.012
-"""metres beyond the wrist joint from which the model's edge counts: before that the arm begins"""
+_WRIST: Final = 0.035
+"""metres beyond the wrist joint from which the model's edge counts: before that sleeves, shadows and the arm begin"""
 _FLEXION_AXIS, _SPREAD_AXIS, _TWIST_AXIS = range(3)
 _STEP: Final = 1e-4
 
@@ -117,6 +123,9 @@ class _Unknowns:
             [[np.inf, np.inf, np.inf, _TILT, _TILT, np.inf, _SIZE], np.ones(BETA_COUNT), angle_sigma]
         )
         self.count = len(self.sigma)
+        sign = 1.0 if side == "right" else -1.0
+        under = (self.model.template[:, 1] < 0.0) & (-sign * self.model.template[:, 0] > 0.0)
+        self.underside = np.flatnonzero(under)[::5]
         self.shift = rest_offsets(MEDIAPIPE, self.hinges, side)
 
     def posed(self, values: Array, yaw: float, chosen: NDArray[np.intp] | None = None) -> tuple[Array, Array]:
@@ -141,11 +150,12 @@ def lay_flat(plane: Plane, outline: Outline, seen: Array) -> FlatHand:
     values = starts[side][0]
     scale = plane.pixels_a_metre
     damping = 1e-2
-    for _ in range(_ROUNDS):
+    for count in range(_ROUNDS):
+        trust = float(count >= _BY_POINTS)
         edge, own = _edge(unknowns.model, plane, unknowns.posed(values, yaw)[1], scale)
 
-        def residuals(x: Array, edge: NDArray[np.intp] = edge, own: Array = own) -> Array:
-            return _residuals(x, unknowns, yaw, plane, outline, seen, edge, own, scale)
+        def residuals(x: Array, edge: NDArray[np.intp] = edge, own: Array = own, trust: float = trust) -> Array:
+            return _residuals(x, unknowns, yaw, plane, outline, seen, edge, own, scale, trust)
 
         values, damping = _improved(values, residuals, damping)
     return _result(side, unknowns, values, yaw, plane, outline, scale)
@@ -178,15 +188,15 @@ def _residuals(
     edge: NDArray[np.intp],
     own: Array,
     scale: float,
+    trust: float,
 ) -> Array:
-    """Everything in its own spread: the edge first, then keypoints, floor and what is usual."""
-    points, vertices = unknowns.posed(values, yaw, edge)
-    off_edge = (outline.at(plane.project(vertices)) + own) / scale / _OUTLINE
+    """Everything in its own spread: the edge first (as far as it is trusted), keypoints, floor and what is usual."""
+    points, vertices = unknowns.posed(values, yaw, np.concatenate([edge, unknowns.underside]))
+    off_edge = (outline.at(plane.project(vertices[: len(edge)])) + own) / scale / _OUTLINE
     off_points = (plane.project(points) - seen) / scale / _KEYPOINT
-    height = -vertices[:, 2]
-    floor = np.array([np.sort(height)[: max(3, len(height) // 20)].mean() / _FLOOR])
+    floor = np.array([np.sort(-vertices[len(edge) :, 2])[:_RESTING].mean() / _FLOOR])
     usual = (values / unknowns.sigma)[np.isfinite(unknowns.sigma)]
-    weight = np.sqrt(8.0 / len(off_edge)) * 2.0
+    weight = trust * np.sqrt(_EDGE_WEIGHT / len(off_edge))
     return np.concatenate([_soft(off_edge, 4.0) * weight, _soft(off_points.ravel(), 2.0), floor, usual])
 
 
@@ -224,7 +234,7 @@ def _edge(model: HandModel, plane: Plane, vertices: Array, scale: float) -> tupl
     size = np.ceil((np.ptp(pixels, axis=0) + 8.0) / step).astype(int)
     mask = np.zeros((size[1], size[0]), np.uint8)
     for triangle in local[model.triangles]:
-        cv2.fillConvexPoly(mask, triangle, 1, cv2.LINE_8, 4)
+        cv2.fillConvexPoly(mask, triangle, (1,), cv2.LINE_8, 4)
     inwards = cv2.distanceTransform(mask, cv2.DIST_L2, 5) * step
     at = np.round(local / 16.0).astype(int)
     depth = inwards[at[:, 1].clip(0, size[1] - 1), at[:, 0].clip(0, size[0] - 1)].astype(np.float64)

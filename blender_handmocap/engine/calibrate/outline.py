@@ -63,9 +63,11 @@ def find_outline(image: Image, hand: Array) -> Outline:
     labels = _first_guess(cut.shape[:2], (hand - corner) * scale, length * scale)
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     blurred = cv2.GaussianBlur(cut, (0, 0), 1.0)
-    cv2.grabCut(blurred, labels, None, background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    # The rectangle is not read when a mask is given.
+    cv2.grabCut(blurred, labels, (0, 0, 1, 1), background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK)
     inside = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    inside = _largest(cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
+    opened = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    inside = _largest(np.asarray(opened, np.uint8))
     # Distances are measured between pixel centres: the edge lies half a pixel before the first one beyond it.
     outwards = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     inwards = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
@@ -79,11 +81,11 @@ def _first_guess(shape: tuple[int, ...], hand: Array, length: float) -> NDArray[
     bones = np.zeros(shape, np.uint8)
     for child, parent in enumerate(KEYPOINT_PARENTS):
         if parent >= 0:
-            cv2.line(bones, tuple(fixed[parent].tolist()), tuple(fixed[child].tolist()), 1, 1)
-    cv2.fillConvexPoly(bones, cv2.convexHull(fixed[list(PALM_KEYPOINTS)]), 1)
+            cv2.line(bones, tuple(fixed[parent].tolist()), tuple(fixed[child].tolist()), (1,), 1)
+    cv2.fillConvexPoly(bones, cv2.convexHull(fixed[list(PALM_KEYPOINTS)]), (1,))
     # The forearm is skin too: what lies behind the wrist is left open.
     behind = hand[0] + 0.6 * length * _unit(hand[0] - hand[9])
-    cv2.line(bones, tuple(fixed[0].tolist()), tuple(np.round(behind).astype(int).tolist()), 1, 1)
+    cv2.line(bones, tuple(fixed[0].tolist()), tuple(np.round(behind).astype(int).tolist()), (1,), 1)
     away = cv2.distanceTransform(1 - bones, cv2.DIST_L2, 5)
     labels = np.full(shape, cv2.GC_BGD, np.uint8)
     labels[away < _POSSIBLE * length] = cv2.GC_PR_BGD

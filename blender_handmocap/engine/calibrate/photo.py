@@ -121,7 +121,9 @@ def plane_of(corners: Array, reference: Reference, camera: Camera) -> Plane:
     rotation, _ = cv2.Rodrigues(turn)
     if not solved or not np.isfinite(rotation).all() or rotation[2, 2] < _STEEPEST:
         raise BadInputError(f"The {reference.title} is seen too much from the side; photograph it from above.")
-    return Plane(camera=camera, rotation=np.asarray(rotation), translation=np.asarray(place).ravel())
+    return Plane(
+        camera=camera, rotation=np.asarray(rotation, np.float64), translation=np.asarray(place, np.float64).ravel()
+    )
 
 
 def _only_hand(image: Image, camera: Camera, settings: Settings) -> Observation:
@@ -143,9 +145,9 @@ def _drawn(image: Image, corners: Array, outline: Outline, found: FlatHand) -> I
     cv2.polylines(canvas, lines, True, _MEASURED_COLOUR, 1, cv2.LINE_AA)
     mask = np.zeros(canvas.shape[:2], np.uint8)
     for triangle in np.round(found.vertices * scale).astype(np.int32)[free_hand(found.side).triangles]:
-        cv2.fillConvexPoly(mask, triangle, 1)
+        cv2.fillConvexPoly(mask, triangle, (1,))
     fitted, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, fitted, -1, _FITTED_COLOUR, 1, cv2.LINE_AA)
     for point in found.keypoints * scale:
         cv2.circle(canvas, tuple(np.round(point).astype(int).tolist()), 2, _FITTED_COLOUR, -1, cv2.LINE_AA)
-    return canvas
+    return np.asarray(canvas, np.uint8)

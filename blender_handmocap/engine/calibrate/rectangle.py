@@ -69,7 +69,7 @@ def _candidates(image: Image, reference: Reference, hand: Array) -> Iterator[tup
 
 def _channels(image: Image, reference: Reference) -> Iterator[NDArray[np.float32]]:
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
-    lab = cv2.GaussianBlur(lab, (0, 0), 1.2)
+    lab = np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.2), np.float32)
     colour = np.hypot(lab[..., 1] - 128.0, lab[..., 2] - 128.0)
     # Paper is bright and grey; skin is neither as bright nor grey.
     yield lab[..., 0] - 1.5 * colour
@@ -81,7 +81,8 @@ def _channels(image: Image, reference: Reference) -> Iterator[NDArray[np.float32
 
 
 def _quads(region: NDArray[np.uint8], reference: Reference, hand: Array) -> Iterator[tuple[Array, float]]:
-    contours, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    found, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    contours = [np.asarray(contour, np.int32) for contour in found]
     palm = float(np.linalg.norm(hand[9] - hand[0]))
     if reference.under_hand:
         contours = _around(contours, hand, palm)
