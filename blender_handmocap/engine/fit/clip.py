@@ -91,7 +91,7 @@ def solve(
         side: replace(track, **{key: getattr(take.track(side), key) for key in seen_keys})
         for side, track in tracks.items()
     }
-    touches = _touches(hands, states, plain.chain, spheres, weights)
+    touches = _touches(hands, states, plain.chain, model, weights)
     meta = {**take.meta, "hand_model": model.id}
     return replace(take, left=tracks["left"], right=tracks["right"], contacts=touches, meta=meta)
 
@@ -255,13 +255,15 @@ def _held_together(take: Take, window: Window, state: HandState, spheres: Sphere
     window.wanted = contacts.wanted(contacts.eased(likely, take.time[frames], settings), near)
     if not window.wanted.pair.size:
         return state
-    state = window.solve(state, steps=settings.contact_steps, cancelled=report.cancelled)
+    touching = np.zeros(int(window.frame_index.max()) + 1, bool)
+    touching[window.frame_index[window.pairs[1][np.unique(window.wanted.pair)]]] = True
+    state = window.solve(state, steps=settings.contact_steps, frames=touching, cancelled=report.cancelled)
     report.check()
     return state
 
 
 def _touches(
-    hands: list[Hand], states: dict[Side, HandState], chain: Chain, spheres: SphereSet, settings: FitSettings
+    hands: list[Hand], states: dict[Side, HandState], chain: Chain, model: Hands, settings: FitSettings
 ) -> NDArray[np.void]:
     """The take's contact records: which parts of the hands touch in the result."""
     both = {hand.side: hand for hand in hands}
@@ -271,8 +273,11 @@ def _touches(
     near = collision.near(
         states["right"].translation[:, right], states["left"].translation[:, left], settings.collision_gate
     )
+    if not near.any():
+        return np.zeros(0, CONTACT_DTYPE)
     first, second = states["right"].take(right[near]), states["left"].take(left[near])
-    return contacts.records(contacts.gaps(spheres, chain, first, second), frames[near], settings)
+    skin = contacts.skin_spheres(model.right, chain)
+    return contacts.records(contacts.gaps(skin, chain, first, second), frames[near], settings)
 
 
 def _track(take: Take, hand: Hand, state: HandState, chain: Chain, hands: Hands) -> HandTrack:

@@ -24,7 +24,7 @@ class FitSettings:
     """residuals of this many sigmas count half (Geman-McClure)"""
 
     # Observed 3D points.
-    point_sigma: float = 0.010
+    point_sigma: float = 0.003
     """least sigma of an observed 3D point"""
     point_robust: float = 5.0
     nuisance_sigma: float = 10.0 * _DEGREE
@@ -65,15 +65,15 @@ class FitSettings:
     contact_sigma: float = 0.003
     """distance of surfaces that are surely in contact"""
     contact_robust: float = 5.0
-    contact_slide: float = 0.015
+    contact_slide: float = 0.03
     """how far one hand is likely to be misplaced along the line of sight"""
     contact_margin: float = 0.003
     """surfaces that come this near may touch"""
     contact_ease: float = 0.12
     """seconds over which a contact fades in and out"""
-    contact_gap: float = 0.003
+    contact_gap: float = 0.0018
     """parts whose spheres are this far apart touch as likely as not"""
-    contact_doubt: float = 0.001
+    contact_doubt: float = 0.0006
     """how sharply that changes"""
     relative_robust: float = 3.0
     """a seen vector between the wrists that is off by so many sigmas counts half"""
@@ -91,6 +91,6 @@ class FitSettings:
     window: int = 300
     overlap: int = 60
     """frames of a window of the clip solve, and how many it shares with the next"""
-    clip_steps: int = 6
+    clip_steps: int = 4
     contact_steps: int = 4
     """more steps of a window once it is known what touches"""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .banded import BlockSystem
 from .corrections import Pins
+from .descent import descend
 from .energy import Energy
 from .kinematics import FIRST_ANGLE, ROTATION, Chain, HandState
 from .observations import Seen
@@ -20,11 +21,9 @@ from .spatial import Array
 from .terms import acceleration, collision, contact, pairs, relative_root, reprojection
 
 _FLOOR = 1e-6
-_DAMPING = 1e-3
-_STILL = np.radians(0.02)
-"""a step that turns nothing by more than this is the last"""
-_GIVE_UP = 1e4
 _NO_ROBUST = 1e9
+_FIXED = 1e12
+"""stiffness of a hand that does not move"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,15 @@ class Frames:
     vector: relative_root.SeenVector | None = None
     """what was seen of the pairs of `pair_frames`"""
 
+    def take(self, index: NDArray[np.intp]) -> Frames:
+        """The hands of an index array (n,), rising."""
+        frame, left = self.frame[index], self.left[index]
+        vector = self.vector
+        if vector is not None:
+            both, _, _ = pair_frames(self.frame, self.left)
+            vector = vector.take(np.searchsorted(both, pair_frames(frame, left)[0]))
+        return Frames(frame, self.time[index], left, self.seen.take(index), self.pins.take(index), vector)
+
 
 def pair_frames(frame: NDArray[np.intp], left: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
     """Frames (P,) that hold both hands, and the right and left hand (P,), (P,) of each among all (B,)."""
@@ -51,8 +59,12 @@ def pair_frames(frame: NDArray[np.intp], left: NDArray[np.bool_]) -> tuple[NDArr
 
 
 @dataclass
-class _Linearised:
+class Linearised:
+    """The energy of a window at a state."""
+
     cost: float
+    local: Array
+    """(B,) the part of the cost that belongs to each hand; what is shared belongs to all who share it"""
     gradient: Array
     """(B, m) without the nuisance rotation"""
     matrix: Array
@@ -66,17 +78,32 @@ class _Linearised:
 class Window:
     """The joint problem; `solve` finds its minimum from a start."""
 
-    def __init__(self, energy: Energy, model: Energy, frames: Frames, spheres: collision.SphereSet | None) -> None:
-        """`energy` meets the observations, `model` (no keypoint offsets) the pinned points."""
+    def __init__(
+        self,
+        energy: Energy,
+        model: Energy,
+        frames: Frames,
+        spheres: collision.SphereSet | None,
+        *,
+        triples: acceleration.Triples | None = None,
+        fixed: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """`energy` meets the observations, `model` (no keypoint offsets) the pinned points.
+
+        `triples`: which hands follow each other, by default from the times; hands that are `fixed` (B,) stay.
+        """
         self._energy = energy
         self._model = model
         self._frames = frames
         self._spheres = spheres
         settings = energy.settings
-        sides = [np.flatnonzero(~frames.left), np.flatnonzero(frames.left)]
-        self._triples = acceleration.joined(
-            [acceleration.triples(index, frames.time[index], settings.clip_break) for index in sides]
-        )
+        if triples is None:
+            sides = [np.flatnonzero(~frames.left), np.flatnonzero(frames.left)]
+            triples = acceleration.joined(
+                [acceleration.triples(index, frames.time[index], settings.clip_break) for index in sides]
+            )
+        self._triples = triples
+        self._fixed = np.zeros(len(frames.frame), bool) if fixed is None else fixed
         self.pairs = pair_frames(frames.frame, frames.left)
         """frame (P,), right hand (P,) and left hand (P,) of each pair"""
         self.wanted: contact.Wanted | None = None
@@ -95,58 +122,75 @@ class Window:
         """The weights it is solved with."""
         return self._energy.settings
 
-    def solve(self, start: HandState, *, steps: int, cancelled: Callable[[], bool] | None = None) -> HandState:
-        """Levenberg-Marquardt with one damping for the whole window; never raises the cost."""
-        state = self._frames.pins.started(start)
-        now = self._linearise(state)
-        damping = _DAMPING
-        taken = 0
-        while taken < steps and damping < _GIVE_UP:
-            if cancelled is not None and cancelled():
-                break
-            step = self._step(now, damping)
-            moved = state.moved(step)
-            after = self._linearise(moved)
-            if after.cost <= now.cost:
-                state, now = moved, after
-                damping = max(0.2 * damping, 1e-7)
-                if max(np.abs(step[ROTATION]).max(), np.abs(step[FIRST_ANGLE:-3]).max()) < _STILL:
-                    break
-            else:
-                damping *= 8.0
-            taken += 1
-        return state
+    @property
+    def frame_index(self) -> NDArray[np.intp]:
+        """(B,) the frame of each hand, counted from 0 without holes."""
+        return np.unique(self._frames.frame, return_inverse=True)[1]
+
+    def solve(
+        self,
+        start: HandState,
+        *,
+        steps: int,
+        frames: NDArray[np.bool_] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> HandState:
+        """The state after at most so many steps over all frames, and more where they have not come to rest.
+
+        Given `frames` (F,), counted as in `frame_index`, only they and the ones around them move.
+        """
+        held = self._frames.pins.started(start)
+        return descend(self, held, steps=steps, frames=frames, cancelled=cancelled)
+
+    def part(self, index: NDArray[np.intp], fixed: NDArray[np.bool_]) -> Window:
+        """The same problem of the hands `index` (n,), rising, of which those `fixed` (n,) stay where they are."""
+        out = Window(
+            self._energy,
+            self._model,
+            self._frames.take(index),
+            self._spheres,
+            triples=self._triples.among(index, len(self._frames.frame)),
+            fixed=fixed,
+        )
+        if self.wanted is not None:
+            out.wanted = self.wanted.of_pairs(np.searchsorted(self.pairs[0], out.pairs[0]))
+        return out
 
     def cost(self, state: HandState) -> float:
         """The energy of the window."""
-        return self._linearise(state).cost
+        return self.linearise(state).cost
 
-    def _linearise(self, state: HandState) -> _Linearised:
+    def linearise(self, state: HandState) -> Linearised:
+        """Value and derivatives of everything."""
         count, size = state.count, self._energy.chain.size
         gradient = np.empty((count, size))
         matrix = np.empty((count, size, size))
-        cost = 0.0
+        local = np.empty(count)
         for first in range(0, count, CHUNK):
             piece = np.arange(first, min(first + CHUNK, count))
             found = self._energy.evaluate(state.take(piece), self._frames.seen.take(piece))
-            cost += float(found.cost.sum())
+            local[piece] = found.cost
             gradient[piece] = found.gradient
             matrix[piece] = found.matrix
         pins = self._frames.pins
         if pins.any:
             value, slope = pins.evaluate(state)
-            cost += float(value.sum())
+            local += value
             gradient += slope.T
             index = np.arange(size)
             matrix[:, index, index] += pins.diagonal.T
-            cost += self._add_pinned_points(state, gradient, matrix)
+            self._add_pinned_points(state, local, gradient, matrix)
         smooth = acceleration.evaluate(state, self._triples, self._energy.settings, size)
-        cost += smooth.cost
+        cost = float(local.sum()) + smooth.cost
+        for hand in (self._triples.first, self._triples.middle, self._triples.last):
+            local[hand] += smooth.each
         gradient += smooth.gradient.T
         self._add_smoothness(matrix, smooth)
         coupling = self._coupling(state)
         if coupling is not None:
             cost += float(coupling.cost.sum())
+            for hand in self.pairs[1:]:
+                local[hand] += coupling.cost
             self._add_coupling(gradient, matrix, coupling)
         # The nuisance rotation meets nothing but its own frame: it is eliminated before time couples.
         tail = matrix[:, -3:, -3:]
@@ -154,11 +198,11 @@ class Window:
         solved = np.linalg.solve(tail, known)
         reduced = matrix[:, :-3, :-3] - np.swapaxes(known[..., :-1], 1, 2) @ solved[..., :-1]
         slope = gradient[:, :-3] - (np.swapaxes(known[..., :-1], 1, 2) @ solved[..., -1:])[..., 0]
-        return _Linearised(cost, slope, reduced, (solved[..., :-1], -solved[..., -1]), smooth, coupling)
+        return Linearised(cost, local, slope, reduced, (solved[..., :-1], -solved[..., -1]), smooth, coupling)
 
-    def _add_pinned_points(self, state: HandState, gradient: Array, matrix: Array) -> float:
+    def _add_pinned_points(self, state: HandState, local: Array, gradient: Array, matrix: Array) -> None:
         if not self._pinned.size:
-            return 0.0
+            return
         chain, pinned = self._model.chain, self._pinned
         part, pins = state.take(pinned), self._frames.pins.take(pinned)
         posed = chain.pose(part)
@@ -174,12 +218,11 @@ class Window:
         )
         rows = np.zeros((part.count, len(reprojection.POINT), chain.size))
         wrench, residual = np.empty((*rows.shape[:2], 6)), np.empty(rows.shape[:2])
-        cost = reprojection.evaluate(posed.points, part.translation, seen, _NO_ROBUST, wrench, residual)
+        local[pinned] += reprojection.evaluate(posed.points, part.translation, seen, _NO_ROBUST, wrench, residual)
         spare = np.empty((*rows.shape[:2], chain.angle_count))
         chain.slopes(posed, reprojection.POINT, wrench, rows, spare)
         matrix[pinned] += np.swapaxes(rows, 1, 2) @ rows
         gradient[pinned] += (np.swapaxes(rows, 1, 2) @ residual[..., None])[..., 0]
-        return float(cost.sum())
 
     def _add_smoothness(self, matrix: Array, smooth: acceleration.Smoothness) -> None:
         t = self._triples
@@ -232,11 +275,12 @@ class Window:
                 gradient[hand, :-3] += coupling.residual[rows] @ slopes
                 matrix[hand, :-3, :-3] += slopes.T @ slopes
 
-    def _step(self, now: _Linearised, damping: float) -> Array:
-        """The damped step (P, B)."""
+    def step(self, now: Linearised, damping: Array) -> Array:
+        """The step (P, B) with a damping (B,) of each hand, relative to the matrix's diagonal."""
         matrix = now.matrix[self._order]
         index = np.arange(matrix.shape[-1])
-        matrix[:, index, index] = matrix[:, index, index] * (1.0 + damping) + _FLOOR
+        diagonal = matrix[:, index, index] * (1.0 + damping[self._order])[:, None] + _FLOOR
+        matrix[:, index, index] = diagonal + np.where(self._fixed[self._order], _FIXED, 0.0)[:, None]
         system = BlockSystem(matrix, now.gradient[self._order][..., None])
         self._couple_in_time(system, now.smooth)
         if now.coupling is not None:
@@ -246,7 +290,7 @@ class Window:
         step = -system.solve()[self._rank][..., 0]
         first, second = now.nuisance
         turn = second - (first @ step[..., None])[..., 0]
-        return np.concatenate([step, turn], axis=1).T
+        return np.where(self._fixed, 0.0, np.concatenate([step, turn], axis=1).T)
 
     def _couple_in_time(self, system: BlockSystem, smooth: acceleration.Smoothness) -> None:
         t = self._triples

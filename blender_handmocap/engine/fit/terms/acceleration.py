@@ -35,6 +35,14 @@ class Triples:
     after: Array
     """(N,) factor of the step from middle to last"""
 
+    def among(self, index: NDArray[np.intp], count: int) -> Triples:
+        """Those whose three hands are all in `index` (n,) of a batch of `count`, numbered as there."""
+        number = np.full(count, -1)
+        number[index] = np.arange(len(index))
+        first, middle, last = number[self.first], number[self.middle], number[self.last]
+        inside = (first >= 0) & (middle >= 0) & (last >= 0)
+        return Triples(first[inside], middle[inside], last[inside], self.before[inside], self.after[inside])
+
 
 def triples(index: NDArray[np.intp], time: Array, break_after: float) -> Triples:
     """Neighbours in time among the hands `index` (n,) of a batch, seen at `time` (n,) seconds."""
@@ -62,6 +70,8 @@ class Smoothness:
     """The term for a batch of B hands at a state."""
 
     cost: float
+    each: Array
+    """(N,) what each three frames cost"""
     gradient: Array
     """(P, B)"""
     rotation: tuple[Array, Array, Array]
@@ -99,5 +109,5 @@ def evaluate(state: HandState, frames: Triples, settings: FitSettings, size: int
         # Every hand is at most once the first, once the middle and once the last of three.
         gradient[ROTATION, index] += np.einsum("nij,in->jn", slope, weighted_turning)
         gradient[3:-3, index] += weighted * factor
-    cost = float((residual * weighted).sum() + (turning * weighted_turning).sum())
-    return Smoothness(cost, gradient, rotation, linear, precision)
+    each = (residual * weighted).sum(0) + (turning * weighted_turning).sum(0)
+    return Smoothness(float(each.sum()), each, gradient, rotation, linear, precision)
