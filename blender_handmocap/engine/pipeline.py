@@ -165,7 +165,8 @@ def _request(source: str, settings: Settings) -> dict[str, Any]:
         "fingerprint": fingerprint.hexdigest(),
         "engine": VERSION,
         "settings": seeing,
-        "models": _model_hashes(),
+        # What is seen depends on the networks alone.
+        "models": {name: sha for name, sha in _model_hashes().items() if model_cards()[name].file.endswith(".onnx")},
     }
 
 

@@ -81,9 +81,11 @@ class HandNetwork:
             return [self._look_once(image, crop, side, self._network) for crop, side in zip(crops, known, strict=True)]
         waiting = [
             self._workers.submit(self._look_once, image, crop, side, self._single)
-            for crop, side in zip(crops, known, strict=True)
+            for crop, side in zip(crops[1:], known[1:], strict=True)
         ]
-        return [one.result() for one in waiting]
+        # This thread has a core, too.
+        first = self._look_once(image, crops[0], known[0], self._single)
+        return [first, *(one.result() for one in waiting)]
 
     def _flips(self, right: float | None) -> bool:
         return self._detnet is not None and right is not None and right < 0.5
