@@ -208,7 +208,8 @@ def tick() -> float:
         elif told["step"] == "sidebar":
             open_tab()
             told["step"] = "ready"
-        else:
+        elif bpy.context.screen is not None:
+            # While a file is being opened there is no screen.
             answer()
             look()
     except Exception as error:
