@@ -15,6 +15,7 @@ from blender_handmocap.engine.fit.live import LiveFitter, LivePose
 from blender_handmocap.engine.fit.settings import FitSettings
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES, Side
+from blender_handmocap.engine.hand.spheres import fitted_spheres
 from blender_handmocap.engine.see.observation import Observation
 from blender_handmocap.engine.take import HandTrack
 from tests.engine.fit_scenes import SIZE, K, Scene, scene
@@ -148,3 +149,39 @@ def test_turning_past_half_a_turn_does_not_flip() -> None:
     poses = run(made, ("right",))
     roots = np.stack([pose["right"].rotation[0] for pose in poses])
     assert np.degrees(rotations.angle_between(roots[1:], roots[:-1])).max() < 25.0
+
+
+def test_hands_that_run_into_each_other_are_eased_apart() -> None:
+    made = scene(25, sides=SIDES, noise=0.3, seed=6, apart=0.03)
+    model = {side: free_hand(side) for side in SIDES}
+    rest = {side: model[side].rest(None, SIZE) for side in SIDES}
+    spheres = {side: fitted_spheres(model[side], rest[side]) for side in SIDES}
+
+    def overlap(**settings: float) -> np.ndarray:
+        live = fitter(**settings)
+        out = []
+        for frame in range(25):
+            poses = live.step(seen(made, frame), frame / 30.0)
+            centres = {
+                side: spheres[side].centres(
+                    model[side].pose(poses[side].rotation[None], poses[side].translation[None], rest[side])
+                )[0]
+                for side in SIDES
+            }
+            apart = np.linalg.norm(centres["right"][:, None] - centres["left"][None], axis=-1)
+            out.append(np.maximum(spheres["right"].radius[:, None] + spheres["left"].radius - apart, 0.0).max())
+        return np.array(out[1:])
+
+    free, eased = overlap(collision_gate=0.0), overlap()
+    assert free.mean() > 0.004
+    # The hands that were seen overlap: what is seen and the spheres meet half-way.
+    assert eased.mean() < 0.65 * free.mean()
+
+
+def test_hands_apart_are_solved_as_if_alone() -> None:
+    made = scene(6, sides=SIDES, noise=0.3, seed=7, apart=0.5)
+    both, alone = fitter(), fitter()
+    for frame in range(6):
+        found = both.step(seen(made, frame), frame / 30.0)
+        right = alone.step(seen(made, frame, ("right",)), frame / 30.0)
+        np.testing.assert_allclose(found["right"].points, right["right"].points, atol=1e-9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -15,14 +15,17 @@ from .. import rotations
 from ..camera import Camera
 from ..hand.hands import Hands, free_hands
 from ..hand.names import SIDES, Side
+from ..hand.spheres import fitted_spheres
 from ..see.definitions import MEDIAPIPE
 from ..see.observation import Observation
 from . import hypotheses, observations, solver
 from .energy import Energy
 from .kinematics import Chain, HandState, concatenate
+from .parting import parted
 from .poses import hand_poses
 from .settings import FitSettings
 from .spatial import Array
+from .terms.collision import SphereSet
 from .terms.prediction import Prediction, predicted
 
 _MEMORY: Final = 60
@@ -91,6 +94,7 @@ class LiveFitter:
         right = self._model.rest(betas, size)
         chain = Chain(right, model.hinges, observations.definition_shift(definition, right))
         self._energy = Energy(chain, self._settings)
+        self._spheres = SphereSet.on_chain(fitted_spheres(self._model, right), chain)
         self._tracks: dict[Side, _Track] = {side: _Track() for side in SIDES}
 
     @property
@@ -124,7 +128,7 @@ class LiveFitter:
         costs: dict[int, float] = {}
         if warm:
             index = np.array(warm)
-            found = self._continued([self._tracks[sides[i]] for i in warm], given.take(index), time)
+            found = self._continued([sides[i] for i in warm], given.take(index), time)
             for k, i in enumerate(warm):
                 states[i], costs[i] = found.state.take(np.array([k])), float(found.cost[k])
         fresh = [False] * len(sides)
@@ -157,8 +161,9 @@ class LiveFitter:
             distortion=self._camera.dist,
         )
 
-    def _continued(self, tracks: list[_Track], seen: observations.Seen, time: float) -> solver.Solution:
+    def _continued(self, sides: list[Side], seen: observations.Seen, time: float) -> solver.Solution:
         settings = self._settings
+        tracks = [self._tracks[side] for side in sides]
         last = concatenate([track.last for track in tracks if track.last is not None])
         before = concatenate([t.before if t.before is not None else t.last for t in tracks if t.last is not None])
         # A frame that comes late has moved further, and less surely.
@@ -169,7 +174,12 @@ class LiveFitter:
         prediction = Prediction(
             start, settings.live_rotation * loose, settings.live_translation * loose, settings.live_angle * loose
         )
-        return solver.minimise(self._energy, start, seen, steps=settings.live_steps, prediction=prediction)
+        found = solver.minimise(self._energy, start, seen, steps=settings.live_steps, prediction=prediction)
+        if len(sides) < len(SIDES):
+            return found
+        order = np.array([sides.index("right"), sides.index("left")])
+        apart = parted(self._energy, self._spheres, found.state.take(order), seen.take(order), prediction.take(order))
+        return replace(found, state=apart.take(np.argsort(order)))
 
     def _failed(self, track: _Track, cost: float) -> bool:
         if len(track.costs) < _WARM_UP:
