@@ -31,9 +31,9 @@ _PAUSE: Final = 0.12
 """seconds; a touch that is lost for less goes on"""
 _NEARNESS: Final = 0.0015
 """metres; spots of skin this much farther away than the nearest still count"""
-_WORTH_MEASURING: Final = 0.12
-"""metres between two joints of adult hands; parts whose joints are farther apart do not touch"""
-_MOST_VERTICES: Final = 150
+_TIP_REACH, _PALM_REACH = 0.035, 0.11
+"""metres from its joint in which an adult's fingertip or palm has all its skin"""
+_MOST_VERTICES: Final = 120
 _AT_ONCE: Final = 64
 """frames measured together, so that memory stays small"""
 EASE: Final = 0.3
@@ -121,7 +121,7 @@ class _Skin:
         """(T, n, 3) vertices of a part, camera axes."""
         if spot.part not in self._parts:
             own = np.flatnonzero(self._model.weights.argmax(1) == spot.joint)
-            own = own[:: max(1, len(own) // _MOST_VERTICES)]
+            own = own[:: -(-len(own) // _MOST_VERTICES)]
             self._parts[spot.part] = self._model.skin(self.posed, self._rest, self._rotation, own)
         return self._parts[spot.part]
 
@@ -150,7 +150,8 @@ def _nearest_points(
     """
     first, second = a.posed.joints[:, pair[0].joint].copy(), b.posed.joints[:, pair[1].joint].copy()
     gap = np.full(len(there), np.inf)
-    near = np.flatnonzero(there & (np.linalg.norm(first - second, axis=-1) < _WORTH_MEASURING * scale))
+    reach = sum(_PALM_REACH if spot.part == _PALM else _TIP_REACH for spot in pair) + _ENDS
+    near = np.flatnonzero(there & (np.linalg.norm(first - second, axis=-1) < reach * scale))
     mine, theirs = a.of_part(pair[0]), b.of_part(pair[1])
     for frames in np.array_split(near, max(1, len(near) // _AT_ONCE)):
         apart = mine[frames][:, :, None] - theirs[frames][:, None]
