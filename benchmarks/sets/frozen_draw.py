@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 SEED: Final = 20251121
 """The first number of every frozen seed; set, row and clip follow."""
 
-_ORDINARY: Final = replace(STANDARD, dark=0.0, glove=0.0, held=0.0, in_front=0.0, motion=1.0)
+_ORDINARY: Final = replace(STANDARD, dark=0.0, glove=0.0, held=0.1, in_front=0.15, motion=1.0)
 _DARK: Final = replace(_ORDINARY, dark=1.0)
 _CLAD: Final = Style(
     glove=0.25, ring=0.6, watch=0.4, sleeve=0.9, held=0.6, in_front=0.4, behind=0.5, face=0.2, place=0.4, photo=0.3,
@@ -37,13 +37,13 @@ _CLAD: Final = Style(
 )  # fmt: skip
 
 RECIPES: Final[dict[str, Recipe]] = {
-    "one_hand": Recipe("one", _ORDINARY, 0.3, 0.8, 16, 4),
-    "two_apart": Recipe("apart", _ORDINARY, 0.45, 0.9, 16, 3),
-    "two_touching": Recipe("touching", _ORDINARY, 0.35, 0.8, 16, 5),
-    "fast": Recipe("wave", replace(PLAIN, motion=1.0), 0.4, 0.7, WAVE_FRAMES, 3),
-    "small": Recipe("one", _ORDINARY, 1.3, 2.0, 16, 3),
-    "dark": Recipe("one", _DARK, 0.35, 0.8, 16, 3),
-    "sleeves": Recipe("one", _CLAD, 0.35, 0.8, 16, 3),
+    "one_hand": Recipe("one", _ORDINARY, 0.3, 0.8, frames=10, clips=4),
+    "two_apart": Recipe("apart", _ORDINARY, 0.45, 0.9, frames=5, clips=4),
+    "two_touching": Recipe("touching", _ORDINARY, 0.35, 0.8, frames=8, clips=5),
+    "fast": Recipe("wave", replace(PLAIN, motion=1.0), 0.4, 0.7, frames=WAVE_FRAMES, clips=3, longer_side=400),
+    "small": Recipe("one", _ORDINARY, 1.3, 2.0, frames=4, clips=4),
+    "dark": Recipe("one", _DARK, 0.35, 0.8, frames=4, clips=4),
+    "sleeves": Recipe("one", _CLAD, 0.35, 0.8, frames=4, clips=4),
 }
 _ORDER: Final = tuple(RECIPES)
 _ROW_NUMBER: Final = {"seen families": 0, "unseen families": 1, "cycles": 2}

@@ -26,12 +26,11 @@ Random = np.random.Generator
 Kind = Literal["one", "apart", "touching", "wave"]
 
 RATE: Final = 30
-LONGER_SIDE: Final = 640
 SHUTTER: Final = 0.5
 """Share of a frame's time the shutter is open."""
 SEEN_CONTACT: Final = ("touch", "fingertips", "palms", "interlaced", "grasp")
 WAVES_HZ: Final = (3.0, 6.0, 8.0)
-WAVE_FRAMES: Final = 48
+WAVE_FRAMES: Final = 36
 OVERLAP: Final = 0.1
 HIDDEN: Final = 0.3
 """A touching clip's middle frame overlaps by this IoU of the whole hands and hides this share of the points."""
@@ -40,8 +39,8 @@ _INSIDE: Final = 0.85
 """Share of a hand's points that lie in the picture in every frame."""
 _SMALLEST: Final = 24.0
 """Pixels: no hand's box is smaller."""
-_CHOSEN: Final = 64
-"""Contact patterns a clip chooses from."""
+_DRAFTS: Final = 24
+"""Contact patterns drafted at a time."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,10 @@ class Recipe:
     frames: int
     clips: int
     """a row"""
+    frontal: float = 0.5
+    """share of hands held up towards the camera; the others are seen from anywhere"""
+    longer_side: int = 640
+    """of the picture, pixels"""
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,18 @@ PosesOf = Callable[[float], tuple[HandPose, ...]]
 
 
 def _patterns(seed: tuple[int, ...], *, test: bool, number: int) -> tuple[two_hands.Patterns, str]:
-    """Some committed contact patterns of one family, which the number of the clip chooses, and the family's name."""
+    """Contact patterns of one family, which the number of the clip chooses, and the family's name.
+
+    They are drafted for the clip, so that the set does not change when the committed patterns are made again.
+    """
     names = sorted(split.load().names["family"] if test else SEEN_CONTACT)
     family = names[number % len(names)]
-    every = two_hands.load().of(family).chosen(test=test)
-    if not len(every):
-        raise RuntimeError(f"There are no patterns of the family {family}; make_two_hands.py makes them.")
     random = np.random.default_rng([*seed, _TRIES])
-    return every[np.sort(random.permutation(len(every))[:_CHOSEN])], family
+    for _ in range(_TRIES):
+        patterns, _drafted = two_hands.made(family, random, _DRAFTS, test=test)
+        if len(patterns):
+            return patterns, family
+    raise RuntimeError(f"No pattern of the family {family} could be drafted.")
 
 
 def _drafted(
@@ -112,10 +119,15 @@ def _drafted(
     """Hands as a function of time in seconds, and a scene to put them in."""
     share = {"one": (0.0, 0.0), "wave": (0.0, 0.0), "apart": (0.0, 1.0), "touching": (1.0, 0.0)}[recipe.kind]
     mixture = Mixture(
-        touching=share[0], near=0.0, apart=share[1], nearest=recipe.nearest, farthest=recipe.farthest, frontal=0.6
+        touching=share[0],
+        near=0.0,
+        apart=share[1],
+        frontal=recipe.frontal,
+        nearest=recipe.nearest,
+        farthest=recipe.farthest,
     )
     sampler = Sampler(random, test=test, mixture=mixture, patterns=patterns, pool=4)
-    scene = _resized(sampler.scene(random))
+    scene = _resized(sampler.scene(random), recipe.longer_side)
     duration = recipe.frames / RATE
     if recipe.kind == "touching":
         return _held_motion(scene, random, duration), scene
@@ -124,8 +136,8 @@ def _drafted(
     return _free_motion(scene, random, duration, test=test), scene
 
 
-def _resized(scene: Scene) -> Scene:
-    scale = LONGER_SIDE / max(scene.width, scene.height)
+def _resized(scene: Scene, longer_side: int) -> Scene:
+    scale = longer_side / max(scene.width, scene.height)
     K = scene.K.copy()
     K[:2] *= scale
     width, height = round(scene.width * scale / 2) * 2, round(scene.height * scale / 2) * 2
