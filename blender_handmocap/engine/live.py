@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .errors import BadInputError
 from .fit.live import LiveFitter, LivePose
 from .footage import Footage, open_footage
 from .footage_stream import Frame, read_latest
+from .hand.hands import chosen_hands
 from .hand.names import SIDES, Side
 from .notes import LENS_GUESSED
 from .overlay import draw_points
@@ -149,6 +150,8 @@ class _Recording:
                 "definition": capture.definition,
                 "engine": VERSION,
                 "live": True,
+                "settings": asdict(settings),
+                "hand_model": capture.hand_model,
                 "warnings": list(footage.warnings),
             },
             frame=np.array(self.frame, np.int32),
@@ -186,7 +189,11 @@ class LiveCapture:
         size = None if settings.palm_mm is None else settings.palm_mm / 1000.0
         self._seer = Seer(camera, settings)
         self.definition = self._seer.definition
-        self._fitter = LiveFitter(camera, betas=settings.betas or None, size=size, definition=self.definition)
+        hands = chosen_hands(settings.mano_right, settings.mano_left)
+        self.hand_model = hands.id
+        self._fitter = LiveFitter(
+            camera, betas=settings.betas or None, size=size, definition=self.definition, hands=hands
+        )
         self._polish = {side: LivePolish(settings.smoothing) for side in SIDES}
         self.size = self._fitter.size
         # A network's first call is slow; better now than while the camera waits.
