@@ -346,9 +346,6 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
         default=True,
         options=set(),
     )
-    live_record: bpy.props.BoolProperty(
-        name="Record", description="Make a take of what the camera sees until Esc", options=set()
-    )
     live_countdown: bpy.props.IntProperty(
         name="Countdown", description="Seconds before the recording begins", default=3, min=0, max=30, options=set()
     )

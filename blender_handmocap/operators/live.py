@@ -62,7 +62,7 @@ class HANDMOCAP_OT_live(EngineModal, bpy.types.Operator):
             "preview": str(cache / "live_preview.jpg"),
             "mirror_preview": chosen.live_mirror,
         }
-        if self.record or chosen.live_record:
+        if self.record:
             message |= {"out": str(_new_take(context)), "countdown": chosen.live_countdown}
         return message
 
@@ -73,7 +73,10 @@ class HANDMOCAP_OT_live(EngineModal, bpy.types.Operator):
 
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
         self.report({"INFO"}, state.summary)
-        if state.take is None or not state.take.is_file():
+        if state.take is None:
+            return
+        if not state.take.is_file():
+            self.report({"WARNING"}, "Nothing was recorded: live ended before the countdown did.")
             return
         take_list.add(context.scene, state.take, summary=state.summary, notes=state.notes)
         if properties(context).live_target == "CHARACTER":

@@ -209,8 +209,8 @@ def test_live_moves_the_hands_without_keys(enabled: bpy.types.Scene, hand_clip: 
 
 
 def test_live_recorded_is_a_take(enabled: bpy.types.Scene, hand_clip: Path) -> None:
-    enabled.handmocap.live_source, enabled.handmocap.live_record = str(hand_clip), True
-    assert bpy.ops.handmocap.live() == {"FINISHED"}
+    enabled.handmocap.live_source, enabled.handmocap.live_countdown = str(hand_clip), 0
+    assert bpy.ops.handmocap.live(record=True) == {"FINISHED"}
     assert [t.name for t in enabled.handmocap.takes] == ["hand_001"]
     assert any(rig.armature.animation_data is not None for rig in hand_rig.find_hands(enabled).values())
 
