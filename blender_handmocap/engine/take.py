@@ -131,7 +131,7 @@ class PairTrack:
     """(T, 3) expected error of each component, the same unit"""
     contact: Array
     """(T, 6, 6) probability that a part of the left hand (first axis) touches one of the right;
-    parts index names.CONTACT_PARTS"""
+    parts index names.CONTACT_PARTS; NaN where nothing is said of contact"""
     valid: NDArray[np.bool_]
     """(T,) whether the frame was looked at"""
 
@@ -308,7 +308,7 @@ def _check(take: Take, source: Path) -> None:
     if pair is not None and not (
         np.isfinite(pair.vector[pair.valid]).all()
         and (np.isfinite(pair.sigma[pair.valid]) & (pair.sigma[pair.valid] > 0)).all()
-        and ((pair.contact >= 0) & (pair.contact <= 1)).all()
+        and (np.isnan(pair.contact) | ((pair.contact >= 0) & (pair.contact <= 1))).all()
     ):
         raise BadInputError(f"{source} holds numbers about both hands that cannot be; capture it again.")
     if not (np.isfinite(take.K).all() and np.isfinite(take.betas).all() and take.size > 0):

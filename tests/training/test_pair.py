@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pair network: labels are the drawn truth, losses are what they say, runs resume, the file equals torch."""
+"""The pair network: drawn pairs are true, losses notice faults, runs resume, the file equals torch."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,173 +9,116 @@ import onnxruntime
 import pytest
 import torch
 
-from blender_handmocap.engine.hand.names import SIDES
-from training.detnet.shards import find
-from training.detnet.trunk import TAPS
-from training.footage import dataset, mesh_gap
-from training.footage.situations import Mixture
-from training.footage.two_hands import PATTERN_FILE, TOUCH
+from blender_handmocap.engine.fit.hinges import pack
+from blender_handmocap.engine.hand.free import free_hand, free_hinges
+from blender_handmocap.engine.see.pair import FEATURE_COUNT, LEFT, RIGHT
+from training.footage import two_hands
 from training.pair import export
-from training.pair.labels import LEFT, RIGHT, labels_of
-from training.pair.losses import Weights, heat_shares, loss, targets
-from training.pair.network import GRID, PairHeads, PairNet
-from training.pair.train import Config, Data, Run, validate
+from training.pair.batches import Pool, draw
+from training.pair.network import Between, Shipped
+from training.pair.train import Config, HeldOut, Run, Weights, loss, validate
 
-ROWS = 40
-
-
-def made_labels(seed: int, rows: int = ROWS) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(seed)
-    present = np.ones((rows, 2), np.uint8)
-    present[::4, LEFT] = 0
-    gap = np.full((rows, 6, 6), mesh_gap.FAR, np.float32)
-    gap[1::4, 1, 2] = 0.0
-    return {
-        "known": np.ones(rows, np.uint8),
-        "present": present,
-        "points2d": random.uniform(30, 190, (rows, 2, 21, 2)).astype("f4") * present[..., None, None],
-        "points3d": random.normal(size=(rows, 2, 21, 3)).astype("f4") * 0.05 * present[..., None, None],
-        "palm": np.full(rows, 0.09, np.float32),
-        "gap": gap,
-    }
+pytestmark = pytest.mark.skipif(not two_hands.PATTERN_FILE.exists(), reason="the contact patterns are not there")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    root, labels = tmp_path_factory.mktemp("shards"), tmp_path_factory.mktemp("labels")
-    random = np.random.default_rng(0)
-    for k in range(2):
-        folder = root / f"train-000-0000{k}"
-        folder.mkdir()
-        for name in ("points2d", "points3d", "visible", "use_2d", "flags"):
-            np.save(folder / f"{name}.npy", np.ones((ROWS, 3), np.float32))
-        for name, shape in export.SHAPES.items():
-            np.save(folder / f"{name}.npy", random.normal(size=(ROWS, *shape)).astype(np.float16))
-        np.savez(labels / f"{folder.name}.npz", **made_labels(k))
-    (labels / "train-000-00009.npz").write_bytes((labels / "train-000-00000.npz").read_bytes())
-    return Data(find(root, complete=list(TAPS)[-1]), labels)
+def patterns() -> two_hands.Patterns:
+    return two_hands.load().chosen(test=False)[::400]
 
 
-def test_shares_peak_where_the_point_is() -> None:
-    share = heat_shares(torch.tensor([[[0.25, 0.75]]])).reshape(GRID, GRID)
-    assert float(share.sum()) == pytest.approx(1.0, abs=1e-4)
-    rows, columns = torch.meshgrid(*[(torch.arange(GRID) + 0.5) / GRID] * 2, indexing="ij")
-    assert float((share * columns).sum()) == pytest.approx(0.25, abs=2e-3)
-    assert float((share * rows).sum()) == pytest.approx(0.75, abs=2e-3)
+@pytest.fixture(scope="module")
+def pool(patterns: two_hands.Patterns) -> Pool:
+    return Pool.of(patterns)
 
 
-def test_targets_are_in_palm_lengths_from_the_right_wrist() -> None:
-    labels = made_labels(3, 4)
-    labels["points3d"][1, LEFT, 0], labels["points3d"][1, RIGHT, 0] = (0.09, 0.0, 0.36), (0.0, -0.18, 0.18)
-    labels["gap"][2, 3, 4] = 0.003
-    truth = targets(labels)
-    np.testing.assert_allclose(truth.vector[1].numpy(), [1.0, 2.0, 2.0], rtol=1e-5)
-    assert truth.depth[1, RIGHT, 0] == 0.0 and float(truth.depth[1, LEFT, 0]) == pytest.approx(2.0, rel=1e-5)
-    assert truth.both.tolist() == [0.0, 1.0, 1.0, 1.0]
-    assert truth.contact[1].nonzero().tolist() == [[1, 2]] and truth.contact[2].sum() == 0
-    # Between touch and clearly apart a label says nothing.
-    assert truth.contact_known[2, 3, 4] == 0.0 and truth.contact_known.sum() == 4 * 36 - 1
+def test_the_pool_holds_the_patterns_hands(patterns: two_hands.Patterns, pool: Pool) -> None:
+    placed = two_hands.placed(patterns.pairs[:3], np.tile([1.0, 0, 0, 0], (3, 1)), np.zeros((3, 3)))
+    for k, hands in enumerate(placed):
+        both = []
+        for hand in hands:
+            model = free_hand(hand.side)
+            both.append(model.pose(hand.rotation[None], hand.translation[None], model.rest()).keypoints[0])
+        true = np.stack(both)
+        true = (true - true[1, 0]) / free_hand("right").palm_length
+        np.testing.assert_allclose(pool.points[k], true, atol=2e-4)
+    assert pack(patterns.pairs.angles[:1], free_hinges("right")).shape[-1] == 22
 
 
-def test_a_perfect_answer_costs_nothing_where_there_is_a_truth() -> None:
-    truth = targets(made_labels(4))
-    count = len(truth.present)
-    out = {
-        "logits": torch.zeros(count, 42, GRID, GRID),
-        "position": truth.position.clone(),
-        "depth": truth.depth.clone(),
-        "log_error": torch.zeros(count, 2, 21),
-        "vector": truth.vector.clone(),
-        "log_sigma": torch.zeros(count, 3),
-        "present": (truth.present - 0.5) * 60,
-        "left_nearer": ((truth.vector[:, 2] < 0).float() - 0.5) * 60,
-        "contact": (truth.contact - 0.5) * 60,
-    }
-    alone = truth.present[:, LEFT] == 0
-    for name in ("position", "depth"):
-        out[name][alone, LEFT] += 5.0
-    out["vector"][alone] -= 7.0
-    terms = loss(out, truth, Weights())[1]
-    for name in ("position", "depth", "vector", "present", "nearer", "contact"):
-        assert terms[name] == pytest.approx(0.0, abs=1e-6), name
-    out["vector"][:, 2] += 0.5
-    assert loss(out, truth, Weights())[1]["vector"] == pytest.approx(0.5 / 3, rel=1e-4)
-    assert float(loss(out, truth, replace(Weights(), vector=0.0, sigma=0.0))[0]) < float(loss(out, truth, Weights())[0])
+def test_without_noise_nothing_is_left_to_shift(pool: Pool) -> None:
+    batch = draw(pool, np.random.default_rng(0), 64, noise=0.0)
+    np.testing.assert_allclose(batch.shift.numpy(), 0.0, atol=2e-3)
+    noisy = draw(pool, np.random.default_rng(0), 64)
+    assert float(noisy.shift.norm(dim=1).median()) > 0.1
 
 
-def test_rows_drawn_hold_the_wished_share_of_pairs_and_none_held_out(data: Data) -> None:
-    rows = data.draw(np.random.default_rng(0), 32, 0.75)
-    assert (np.diff(rows) > 0).all() and not set(rows) & set(data.validation)
-    both = data.labels["present"][rows].sum(1) == 2
-    assert both.sum() == 24
+def test_what_touches_is_what_the_pattern_says_or_nothing_when_drawn_apart(
+    patterns: two_hands.Patterns, pool: Pool
+) -> None:
+    chosen = np.flatnonzero(patterns.touching)
+    index = np.repeat(chosen[:40], 50)
+    batch = draw(pool, np.random.default_rng(1), len(index), index=index)
+    true = patterns.gap[index] <= two_hands.TOUCH
+    said = batch.contact.numpy() > 0
+    same = (said == true).all((1, 2))
+    mirrored = (said == np.swapaxes(true, 1, 2)).all((1, 2))
+    none = ~said.any((1, 2))
+    assert (same | mirrored | none).all()
+    assert 0.2 < none.mean() < 0.3
+    assert 0.3 < (mirrored & ~none).mean() < 0.75
 
 
-def test_a_run_learns_stops_and_goes_on(data: Data, tmp_path: Path) -> None:
-    small = {"channels": 8, "batch": 16}
-    run = Run(tmp_path, Config(**small, samples=64), data)
-    before = validate(run.heads, data, data.training)["vector"]
-    run.train(every=32)
-    assert run.seen == 64 and (tmp_path / "best.pt").exists()
-    longer = Run(tmp_path, Config(**small, samples=800), data)
-    assert longer.seen == 64
-    for mine, theirs in zip(longer.heads.parameters(), run.heads.parameters(), strict=True):
+def test_features_are_finite_and_shifts_are_mostly_depth(pool: Pool) -> None:
+    batch = draw(pool, np.random.default_rng(2), 800)
+    assert batch.features.shape == (800, FEATURE_COUNT)
+    assert torch.isfinite(batch.features).all() and torch.isfinite(batch.shift).all()
+    across, along = batch.shift[:, :2].norm(dim=1).median(), batch.shift[:, 2].abs().median()
+    assert float(along) > 2.0 * float(across)
+    assert (LEFT, RIGHT) == (0, 1)
+
+
+def test_each_term_notices_its_own_fault(pool: Pool) -> None:
+    truth = draw(pool, np.random.default_rng(3), 40)
+    right = (truth.shift.clone(), torch.full((40, 3), -3.0), (truth.contact - 0.5) * 60)
+    terms = loss(right, truth, Weights())[1]
+    assert terms["shift"] == 0.0 and terms["contact"] == pytest.approx(0.0, abs=1e-6)
+    assert terms["error"] == pytest.approx(-3.0)
+    off = loss((truth.shift + 0.1, right[1], right[2]), truth, Weights())[1]
+    assert off["shift"] == pytest.approx(np.log(2.0), rel=1e-4)
+    assert off["error"] == pytest.approx(0.1 * np.exp(3.0) - 3.0, rel=1e-4)
+    unknown = replace(truth, known=torch.zeros_like(truth.known))
+    assert loss((right[0], right[1], -right[2]), unknown, Weights())[1]["contact"] == 0.0
+
+
+def test_a_run_learns_stops_and_goes_on(pool: Pool, tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    held_out = HeldOut(draw(pool, random, 300), draw(pool, random, 50))
+    small = {"width": 48, "batch": 128}
+    run = Run(tmp_path, Config(**small, samples=512), pool, held_out)
+    run.train(every=256)
+    assert run.used == 512 and (tmp_path / "best.pt").exists()
+    longer = Run(tmp_path, Config(**small, samples=20_480), pool, held_out)
+    assert longer.used == 512
+    for mine, theirs in zip(longer.network.parameters(), run.network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
-    longer.train(every=800)
-    assert validate(longer.heads, data, data.training)["vector"] < before
+    longer.train(every=20_480)
+    found = validate(longer.network, held_out.known)
+    assert found["vector"] < found["placed"]
 
 
-def test_the_file_equals_torch_for_any_number_of_crops(data: Data, tmp_path: Path) -> None:
+def test_the_file_equals_torch_for_any_number_of_pairs(pool: Pool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    heads = PairHeads(8)
-    heads.set_statistics(data.shards.statistics())
-    network = PairNet(heads).eval()
+    network = Between(48)
+    batch = draw(pool, np.random.default_rng(5), 500)
+    network.prepare(batch.features)
+    shipped = Shipped(network).eval()
     with torch.no_grad():
         for value in (*network.parameters(), *network.buffers()):
-            if value.dtype == torch.float32:
-                value.copy_(value.half().float())
-    export.export(network, tmp_path / "pair.onnx")
+            value.copy_(value.half().float())
+    export.export(shipped, tmp_path / "pair.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "pair.onnx"), providers=["CPUExecutionProvider"])
-    for count in (1, 3):
-        given = data.features(np.arange(count))
+    for count in (1, 5):
         with torch.no_grad():
-            expected = network(**given)
-        found = session.run(list(export.OUTPUTS), {name: value.numpy() for name, value in given.items()})
+            expected = shipped(batch.features[:count])
+        found = session.run(list(export.OUTPUTS), {"features": batch.features[:count].numpy()})
         for got, want in zip(found, expected, strict=True):
-            np.testing.assert_allclose(got, want.numpy(), rtol=1e-3, atol=2e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not PATTERN_FILE.exists(), reason="the contact patterns are not there")
-def test_labels_are_what_was_drawn(tmp_path: Path) -> None:
-    settings = dataset.Settings(mixture=Mixture(touching=0.8, near=0.2, apart=0.0))
-    rows = 6
-    dataset.write_shard(tmp_path / "train-000-00000", settings, 0, rows)
-    labels = labels_of(tmp_path / "train-000-00000", settings)
-    both = 0
-    for index, row in zip(range(rows), dataset.stream(settings, 0), strict=False):
-        if not (row.shows_hand and row.right_side):
-            continue
-        assert labels["known"][index]
-        for hand in row.crop.picture.hands:
-            slot = SIDES.index(hand.pose.side)
-            if labels["present"][index, slot]:
-                np.testing.assert_allclose(labels["points2d"][index, slot], hand.keypoints2d, atol=0.01)
-        apart = labels["points3d"][index, LEFT, 0] - labels["points3d"][index, RIGHT, 0]
-        hands = {hand.pose.side: hand for hand in row.crop.picture.hands}
-        if labels["present"][index].all():
-            both += 1
-            true = hands["left"].keypoints3d[0] - hands["right"].keypoints3d[0]
-            assert np.linalg.norm(apart) == pytest.approx(np.linalg.norm(true), abs=1e-4)
-    assert both > 0
-    assert (labels["gap"] <= TOUCH).any()
-    # Another version of what draws makes other scenes: rows are left out, never wrong.
-    truth = dict(np.load(tmp_path / "train-000-00000" / "truth.npz"))
-    truth["translation"] += 0.05
-    np.savez(tmp_path / "train-000-00000" / "truth.npz", **truth)
-    changed = labels_of(tmp_path / "train-000-00000", settings)
-    assert changed["known"].sum() < labels["known"].sum() and not changed["present"][:, LEFT].any()
-
-
-def test_shards_without_labels_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"training\.pair\.labels"):
-        Data([tmp_path / "train-000-00000"], tmp_path)
+            np.testing.assert_allclose(got, want.numpy(), rtol=1e-3, atol=1e-3)

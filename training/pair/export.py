@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write trained pair heads as ONNX: dynamic batch, taps in, readings out, weights stored as fp16.
+"""Write a trained pair network as ONNX: dynamic batch, weights stored as fp16.
 
 python -m training.pair.export --run DIR --out blender_handmocap/models/pair.onnx
 """
@@ -16,35 +16,34 @@ from typing import Final
 import onnx
 import torch
 
+from blender_handmocap.engine.see.pair import FEATURE_COUNT
 from training.detnet.export import store_as_half
-from training.detnet.trunk import TAPS
 
-from .network import PairHeads, PairNet
+from .network import Between, Shipped
 
-OUTPUTS: Final = ("points", "error", "depth", "vector", "sigma", "state", "contact")
-SHAPES: Final = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
+OUTPUTS: Final = ("shift", "error", "contact")
 
 
-def load(run: Path, name: str = "best.pt") -> PairNet:
+def load(run: Path, name: str = "best.pt") -> Shipped:
     """The network a run kept, ready to infer."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    heads = PairHeads(config["channels"])
-    heads.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["heads"])
-    return PairNet(heads).eval()
+    network = Between(config["width"])
+    network.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    return Shipped(network).eval()
 
 
-def export(network: PairNet, path: Path) -> None:
+def export(network: Shipped, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
     with warnings.catch_warnings():
-        # The newer exporter needs onnxscript and gains nothing for a plain stack of convolutions.
+        # The newer exporter needs onnxscript and gains nothing for a plain stack of layers.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            tuple(torch.zeros(2, *SHAPES[name]) for name in TAPS),
+            (torch.zeros(2, FEATURE_COUNT),),
             str(path),
-            input_names=list(TAPS),
+            input_names=["features"],
             output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in (*TAPS, *OUTPUTS)},
+            dynamic_axes={name: {0: "batch"} for name in ("features", *OUTPUTS)},
             opset_version=17,
             dynamo=False,
         )

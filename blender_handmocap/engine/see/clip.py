@@ -28,6 +28,7 @@ from .fusion import observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .landmarks import HandNetwork
 from .observation import Observation
+from .pair import load_or_explain as load_pair_or_explain, with_pair
 from .palms import PalmDetector
 from .records import Arrays, Records, joined
 from .search import Area, SearchPlan
@@ -57,6 +58,8 @@ class Seer:
         self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
         self._detnet, self._note = load_or_explain(self.runtime) if settings.eyes == "detnet" else (None, "")
+        self.pair, self._pair_note = load_pair_or_explain(self.runtime) if settings.mode == "best" else (None, "")
+        """what relates both hands to each other over a whole clip"""
         hands = HandNetwork(self.runtime, self._detnet)
         self._tracker = Tracker(PalmDetector(self.runtime), hands, _plan(settings.mode), area)
         self._sides = SideAssigner(settings.hands)
@@ -66,7 +69,7 @@ class Seer:
     @property
     def notes(self) -> list[str]:
         """Sentences about eyes or a device that are not the ones asked for."""
-        return [note for note in (self.runtime.note, self._note) if note]
+        return [note for note in (self.runtime.note, self._note, self._pair_note) if note]
 
     def step(self, image: Image, *, time: float) -> list[tuple[int, Observation]]:
         """(track, observation) of every hand in the next picture (H, W, 3) RGB."""
@@ -167,7 +170,7 @@ def take_from(
         meta["device"] = seer.runtime.device
     if looks_mirrored(tracks):
         meta["hint"] = MIRROR_HINT
-    return Take(
+    take = Take(
         meta=meta,
         frame=frames,
         time=records["time"].astype(np.float64),
@@ -178,6 +181,7 @@ def take_from(
         betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
         size=model.palm_length if settings.palm_mm is None else settings.palm_mm / 1000.0,
     )
+    return take if seer is None or seer.pair is None else with_pair(take, seer.pair)
 
 
 def _cameras(

@@ -1,127 +1,240 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Both hands from one hand's crop: where the other wrist is, and which parts touch.
+"""Both hands in one frame: how the wrists stand to each other.
 
-Near hands lie in each other's crops. The network reads the taps that the trunk makes of a crop
-anyway; like DetNet it knows a crop's own hand as a right one, so that left ones must be shown to
-the trunk mirrored. What the two crops of a picture say is joined into one statement.
+Each hand's distance follows from its size in the picture, and is off by a few per cent: by two
+centimetres where hands touch. A small network that has seen many pairs of hands reads the points
+of both and says where the hands must be for what is seen to make sense, and how sure that is. It
+needs no picture, only what was seen of each hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera
-from ..hand.names import CONTACT_PARTS
-from ..runtime import Network, Runtime
-from .crops import HAND_INPUT, Array, points_in_picture, turned
-from .detnet import TAPS
-from .fusion import ray_rotation
+from ..errors import ModelFileError
+from ..fit.observations import undistorted
+from ..hand.free import free_hand
+from ..hand.names import CONTACT_PARTS, KEYPOINT_COUNT, KEYPOINT_OF_JOINT, PALM_LENGTH_JOINT, SIDES
+from ..models import model_cards
+from ..runtime import Runtime
+from ..take import PairTrack, State, Take
+
+log = logging.getLogger("handmocap.see")
+
+Array = NDArray[np.float64]
 
 PAIR_MODEL: Final = "pair"
-_OUTPUTS: Final = ("points", "error", "depth", "vector", "sigma", "state", "contact")
-_OTHER: Final = 0
-"""The network's first hand is a left one: beside the crop's own, always a right one."""
-PRESENT: Final = 0.5
-"""Presence of the other hand from which a crop has a say."""
-_LEAST_SIGMA: Final = 0.02
+PARTS: Final = len(CONTACT_PARTS)
+FEATURE_COUNT: Final = 2 * KEYPOINT_COUNT * (3 + 2 + 1 + 1) + 3 + 1
+"""forms, places in the picture, errors of both; the way from wrist to wrist as placed; distance"""
+
+LEFT: Final = SIDES.index("left")
+RIGHT: Final = SIDES.index("right")
+_KNUCKLES: Final = (5, 9, 13, 17)
+_LEAST_ERROR: Final = 0.005
+_MOST_ERROR: Final = 1.0
 """palm lengths"""
-_DISAGREEMENT: Final = 3.0
-"""sigmas by which two crops may differ before their errors are taken to be larger"""
+_NEAR: Final = 1.0
+_FAR: Final = 40.0
+"""palm lengths between which a hand is placed"""
+_REACH: Final = 3.0
+"""palm lengths between the wrists beyond which the network was not trained"""
+_LEAST_VISIBLE: Final = 0.3
+"""mean visibility a hand needs"""
+_LEAST_SIGMA: Final = 0.02
+_SPREAD: Final = 1.25
+"""standard deviation over mean absolute error"""
 
 
 @dataclass(frozen=True)
-class Partner:
-    """What one crop says about the other hand."""
+class SeenHands:
+    """Both hands of B frames, hands in the order of SIDES."""
 
-    presence: float
-    """0..1: the other hand is in the crop"""
-    points: Array
-    """(21, 2) of the other hand, pixels of the picture"""
-    error: Array
-    """(21,) their expected errors, pixels"""
-    vector: Array
-    """(3,) other wrist minus own wrist, palm lengths, camera axes of the full picture"""
-    sigma: Array
-    """(3,) expected error of each component"""
-    contact: Array
-    """(6, 6) probability that a CONTACT_PART of the own hand (first axis) touches one of the other"""
+    rays: Array
+    """(B, 2, 21, 2) undistorted image positions at unit depth"""
+    ray_error: Array
+    """(B, 2, 21) expected distance from the truth, the same unit"""
+    form: Array
+    """(B, 2, 21, 3) relative to the wrist, mean palm bone = 1, camera axes"""
+    form_error: Array
+    """(B, 2, 21)"""
 
 
 @dataclass(frozen=True)
-class SeenPair:
-    """Both hands of one picture, as `PairTrack` keeps them."""
+class Aligned:
+    """The network's input for B frames, and how to turn its answer back."""
 
+    features: NDArray[np.float32]
+    """(B, FEATURE_COUNT)"""
+    turn: Array
+    """(B, 3, 3) camera axes to the network's: z through the middle of both hands, x from left to right wrist"""
     vector: Array
-    """(3,) left wrist minus right wrist, palm lengths, camera axes"""
-    sigma: Array
-    """(3,)"""
-    contact: Array
-    """(6, 6) left part first"""
+    """(B, 3) left wrist minus right wrist as each hand's size places it, palm lengths, the network's axes"""
+
+
+def palm_bone() -> float:
+    """Mean palm bone of the free hand in palm lengths: what observed forms must be multiplied by."""
+    joints = free_hand("right").joints
+    knuckles = [KEYPOINT_OF_JOINT.index(point) for point in _KNUCKLES]
+    return float(np.linalg.norm(joints[knuckles], axis=1).mean() / np.linalg.norm(joints[PALM_LENGTH_JOINT]))
+
+
+def align(seen: SeenHands) -> Aligned:
+    """Place each hand by its size, and turn both into axes of their own."""
+    count = len(seen.rays)
+    bone = palm_bone()
+    form = seen.form * bone
+    place = _placed(form, seen.rays, 1.0 / np.maximum(seen.ray_error, 1e-6) ** 2)
+    points = form + place[:, :, None]
+    turn = _turn(points, place)
+    across = np.swapaxes(turn, 1, 2)
+    vector = ((place[:, LEFT] - place[:, RIGHT])[:, None] @ across)[:, 0]
+    flat = np.concatenate([seen.rays, np.ones((*seen.rays.shape[:-1], 1))], axis=-1) @ across[:, None]
+    depth = place.mean(1)
+    distance = np.linalg.norm(depth, axis=-1)
+    flat = flat[..., :2] / np.maximum(flat[..., 2:], 1e-3) * distance[:, None, None, None]
+    flat = flat - flat[:, RIGHT : RIGHT + 1, :1]
+    parts = (
+        form @ across[:, None],
+        flat,
+        np.log(np.clip(seen.form_error * bone, _LEAST_ERROR, _MOST_ERROR)),
+        np.log(np.clip(seen.ray_error * distance[:, None, None], _LEAST_ERROR, _MOST_ERROR)),
+        vector,
+        np.log(np.maximum(distance, _NEAR))[:, None],
+    )
+    features = np.concatenate([part.reshape(count, int(np.prod(part.shape[1:]))) for part in parts], axis=1)
+    return Aligned(features.astype(np.float32), turn, vector)
+
+
+def _placed(form: Array, rays: Array, weight: Array) -> Array:
+    """(B, 2, 3) wrists, palm lengths: (X + t_x) = u (Z + t_z) in least squares, depth within what is possible."""
+    u, v = rays[..., 0], rays[..., 1]
+    right = np.stack([u * form[..., 2] - form[..., 0], v * form[..., 2] - form[..., 1]])
+    total = weight.sum(-1)
+    normal = np.zeros((*total.shape, 3, 3))
+    normal[..., 0, 0] = normal[..., 1, 1] = 1.0
+    normal[..., 0, 2] = normal[..., 2, 0] = -(weight * u).sum(-1) / total
+    normal[..., 1, 2] = normal[..., 2, 1] = -(weight * v).sum(-1) / total
+    normal[..., 2, 2] = (weight * (u * u + v * v)).sum(-1) / total + 1e-9
+    side = np.stack(
+        [
+            (weight * right[0]).sum(-1),
+            (weight * right[1]).sum(-1),
+            -(weight * (u * right[0] + v * right[1])).sum(-1),
+        ],
+        axis=-1,
+    )
+    side = side / total[..., None]
+    place = np.linalg.solve(normal, side[..., None])[..., 0]
+    depth = np.clip(place[..., 2], _NEAR, _FAR)
+    moved = depth - place[..., 2]
+    place[..., 0] -= normal[..., 0, 2] * moved
+    place[..., 1] -= normal[..., 1, 2] * moved
+    place[..., 2] = depth
+    return place
+
+
+def _turn(points: Array, place: Array) -> Array:
+    """(B, 3, 3) rows are the network's axes in the camera's."""
+    forward = points.mean((1, 2))
+    forward = forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-9)
+    apart = place[:, RIGHT] - place[:, LEFT]
+    apart = apart - (apart * forward).sum(-1, keepdims=True) * forward
+    # Wrists right behind each other have no direction in the picture; any one will do.
+    spare = np.cross(forward, np.array([0.0, 1.0, 0.0])) + 1e-6
+    apart = np.where(np.linalg.norm(apart, axis=-1, keepdims=True) > 1e-6, apart, spare)
+    apart = apart / np.linalg.norm(apart, axis=-1, keepdims=True)
+    return np.stack([apart, np.cross(forward, apart), forward], axis=1)
 
 
 class PairNet:
-    """The heads, ready to read taps."""
+    """The loaded network."""
 
-    def __init__(self, network: Network) -> None:
-        """`network`: the exported file, loaded."""
-        self._network = network
-        self.taps = tuple(name for name in TAPS if name in network.inputs)
+    def __init__(self, runtime: Runtime) -> None:
+        self._network = runtime.network(PAIR_MODEL, outputs=("shift", "error"), threads=1)
 
-    @classmethod
-    def load(cls, runtime: Runtime) -> PairNet:
-        """The network of models.toml; a missing or damaged file is refused in one sentence."""
-        return cls(runtime.network(PAIR_MODEL, outputs=_OUTPUTS, threads=1))
-
-    def read(self, taps: Mapping[str, NDArray[Any]], crop: Array, camera: Camera, *, mirrored: bool) -> Partner | None:
-        """What one crop's taps (1, C, H, W) say; None if that is not numbers. `mirrored`: the trunk saw it so."""
-        out = self._network({name: taps[name] for name in self.taps})
-        values = {name: value[0].astype(np.float64) for name, value in out.items()}
-        if not all(np.isfinite(value).all() for value in values.values()):
-            return None
-        points, vector = values["points"][_OTHER], values["vector"]
-        if mirrored:
-            points[:, 0] = HAND_INPUT - 1 - points[:, 0]
-            vector[0] = -vector[0]
-        turn = np.eye(3)
-        turn[:2, :2] = turned(float(crop[4]))
-        turn = ray_rotation(camera.rays(crop[:2])) @ turn
-        # A diagonal of variances, turned: what is left of it on the diagonal again.
-        sigma = np.sqrt(turn**2 @ values["sigma"] ** 2)
-        return Partner(
-            presence=float(values["state"][_OTHER]),
-            points=points_in_picture(points / HAND_INPUT, crop),
-            error=values["error"][_OTHER] * (float(crop[2]) / HAND_INPUT),
-            vector=turn @ vector,
-            sigma=np.maximum(sigma, _LEAST_SIGMA),
-            # The network's first axis is its left hand, here the other one.
-            contact=values["contact"].T.copy(),
-        )
+    def __call__(self, seen: SeenHands) -> tuple[Array, Array]:
+        """Left wrist minus right wrist (B, 3) and its standard deviation (B, 3), palm lengths, camera axes."""
+        given = align(seen)
+        out = {name: value.astype(np.float64) for name, value in self._network(given.features).items()}
+        return read(given, out["shift"], out["error"])
 
 
-def joined(left: Partner | None, right: Partner | None) -> SeenPair | None:
-    """What the crops of the left and of the right hand say together; None if neither sees the other hand."""
-    told = [
-        (sign, partner)
-        for sign, partner in ((-1.0, left), (1.0, right))
-        if partner is not None and partner.presence >= PRESENT
-    ]
-    if not told:
-        return None
-    vectors = np.array([sign * partner.vector for sign, partner in told])
-    precision = np.array([partner.presence / partner.sigma**2 for _, partner in told])
-    vector = (vectors * precision).sum(0) / precision.sum(0)
-    # Both crops show the same picture: their errors are alike, so that the mean is no surer than the better one.
-    sigma = np.array([partner.sigma for _, partner in told]).min(0)
-    off = np.abs(vectors - vector).max(0) / sigma
-    sigma = sigma * np.maximum(1.0, off / _DISAGREEMENT)
-    parts = len(CONTACT_PARTS)
-    weight = np.array([partner.presence for _, partner in told])
-    contact = np.zeros((parts, parts))
-    for (sign, partner), share in zip(told, weight / weight.sum(), strict=True):
-        contact += share * (partner.contact if sign < 0 else partner.contact.T)
-    return SeenPair(vector, sigma, contact)
+def load_or_explain(runtime: Runtime) -> tuple[PairNet | None, str]:
+    """The network, or None and the one sentence that says why each hand is placed alone."""
+    if PAIR_MODEL not in model_cards():
+        return None, ""
+    try:
+        return PairNet(runtime), ""
+    except ModelFileError as error:
+        note = f"Each hand is placed on its own, less well where hands meet: {error}"
+        log.warning("%s", note)
+        return None, note
+
+
+def read(given: Aligned, shift: Array, error: Array) -> tuple[Array, Array]:
+    """The network's answers in camera axes, as `PairNet` gives them."""
+    back = np.swapaxes(given.turn, 1, 2)
+    vector = (back @ (given.vector + shift)[..., None])[..., 0]
+    sigma = np.sqrt((back**2 @ (error**2)[..., None])[..., 0]) * _SPREAD
+    return vector, np.maximum(sigma, _LEAST_SIGMA)
+
+
+Reader = Callable[[SeenHands], tuple[Array, Array]]
+"""As PairNet."""
+
+
+def with_pair(take: Take, network: Reader) -> Take:
+    """The take with what its points say about both hands, in frames that show them near each other.
+
+    Of contact nothing is said: the surfaces the fit brings together tell it better than noisy points.
+    """
+    pair = PairTrack.absent(len(take))
+    frames = _usable(take)
+    if not frames.size:
+        return replace(take, pair=pair)
+    vector, sigma = network(hands_of(take, frames))
+    good = np.isfinite(vector).all(1) & np.isfinite(sigma).all(1)
+    good &= np.linalg.norm(vector, axis=1) <= _REACH
+    frames = frames[good]
+    pair.vector[frames], pair.sigma[frames], pair.contact[frames] = vector[good], sigma[good], np.nan
+    pair.valid[frames] = True
+    return replace(take, pair=pair)
+
+
+def _usable(take: Take) -> NDArray[np.intp]:
+    good = np.ones(len(take), bool)
+    for side in SIDES:
+        track = take.track(side)
+        good &= track.state != State.ABSENT
+        good &= np.isfinite(track.seen2d).all((1, 2)) & np.isfinite(track.seen3d).all((1, 2))
+        good &= track.visibility.mean(1) >= _LEAST_VISIBLE
+    return np.flatnonzero(good)
+
+
+def hands_of(take: Take, frames: NDArray[np.intp]) -> SeenHands:
+    """What was seen of both hands in frames that show them."""
+    K = take.K if take.K.ndim == 2 else take.K[frames]
+    tracks = [take.track(side) for side in SIDES]
+    rays = np.stack([undistorted(track.seen2d[frames], K, take.dist) for track in tracks], axis=1)
+    focal = np.sqrt(np.abs(K[..., 0, 0] * K[..., 1, 1])).reshape(-1, 1, 1)
+    form = np.stack([track.seen3d[frames] for track in tracks], axis=1)
+    form = form - form[:, :, :1]
+    bone = np.linalg.norm(form[:, :, list(_KNUCKLES)], axis=-1).mean(-1)[..., None]
+    bone = np.maximum(bone, 1e-6)
+    return SeenHands(
+        rays=rays,
+        ray_error=_filled(np.stack([track.seen2d_sigma[frames] for track in tracks], axis=1) / focal, 0.005),
+        form=form / bone[..., None],
+        form_error=_filled(np.stack([track.seen3d_sigma[frames] for track in tracks], axis=1) / bone, 0.1),
+    )
+
+
+def _filled(error: Array, usual: float) -> Array:
+    return np.where(np.isfinite(error) & (error > 0.0), error, usual)
