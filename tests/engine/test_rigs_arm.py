@@ -62,14 +62,12 @@ def test_the_elbow_stays_on_its_side_and_a_straight_arm_follows_the_hint() -> No
     assert new_elbow[0, 2] < -0.5
 
 
-def test_a_wrist_that_goes_round_moves_the_elbow_without_jumps() -> None:
-    angle = np.linspace(0, 2 * np.pi, 240)
+def test_a_wrist_that_goes_round_in_front_moves_the_elbow_without_jumps() -> None:
+    angle = np.linspace(-2.2, 2.2, 240)
     target = np.stack([1.1 * np.cos(angle), 1.1 * np.sin(angle), 0.3 + 0 * angle], axis=-1)
     shoulder, elbow, wrist = (points(row, count=240) for row in ((0, 0, 0), (0.9, 0.3, 0), (1.7, 0, 0)))
     new_elbow, _, _ = reached(shoulder, elbow, wrist, target, points((0, 0, -1), count=240))
-    # But for the one place straight behind the arm, where no smallest turn is the smallest.
-    steps = np.sort(np.linalg.norm(np.diff(new_elbow, axis=0), axis=-1))
-    assert steps[:-6].max() < 0.1
+    assert np.linalg.norm(np.diff(new_elbow, axis=0), axis=-1).max() < 0.05
 
 
 def test_twist_is_told_apart_from_swing_and_unwound() -> None:
