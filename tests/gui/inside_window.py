@@ -7,10 +7,10 @@ mouse can do well (choosing files) the test asks for by name, in request.json be
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,6 @@ def set_option(name: str, value: Any) -> None:
 
 
 def pose_from(path: str) -> None:
-    told["posed_at"] = time.monotonic()
     with overridden():
         bpy.ops.handmocap.pose_hand("INVOKE_DEFAULT", origin="FILE", filepath=path)
 
@@ -160,14 +159,14 @@ def look() -> None:
         objects={obj.name: obj.type for obj in scene.objects},
         hidden=[obj.name for obj in scene.objects if obj.hide_get()],
         bones={obj.name: len(obj.data.bones) for obj in scene.objects if obj.type == "ARMATURE"},
-        undo=[operator.bl_idname for operator in bpy.context.window_manager.operators],
+        undo=names_of(bpy.context.window_manager.operators),
         frame=scene.frame_current,
         range=[scene.frame_start, scene.frame_end],
         scene=scene.name,
         playing=bpy.context.screen.is_animation_playing,
         perspective=area.spaces.active.region_3d.view_perspective,
         actions=sorted(action.name for action in bpy.data.actions),
-        busy=[operator.bl_idname for operator in window.modal_operators],
+        busy=names_of(window.modal_operators),
     )
     told["enabled"] = MODULE in bpy.context.preferences.addons
     if told["enabled"]:
@@ -181,15 +180,26 @@ def look() -> None:
     told["hovered"] = hovered(window, area, region)
 
 
-def answer() -> None:
-    """Do what the test asks for, once."""
+def answer() -> bool:
+    """Do what the test asks for, once; whether there was something."""
     try:
         request = json.loads(REQUEST.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return
-    if request["number"] > told["asked"]:
-        told["asked"] = request["number"]
-        globals()[request["function"]](*request["arguments"])
+        return False
+    if request["number"] <= told["asked"]:
+        return False
+    told["asked"] = request["number"]
+    globals()[request["function"]](*request["arguments"])
+    return True
+
+
+def names_of(operators: Any) -> list[str]:
+    """Operators by name; one whose extension was disabled has none any more."""
+    names = []
+    for operator in operators:
+        with contextlib.suppress(ValueError):
+            names.append(operator.bl_idname)
+    return names
 
 
 def tick() -> float:
@@ -208,9 +218,8 @@ def tick() -> float:
         elif told["step"] == "sidebar":
             open_tab()
             told["step"] = "ready"
-        elif bpy.context.screen is not None:
-            # While a file is being opened there is no screen.
-            answer()
+        elif not answer() and bpy.context.screen is not None:
+            # After what was asked for, which may be opening a file, Blender first comes to itself.
             look()
     except Exception as error:
         told["problems"].append(repr(error))
