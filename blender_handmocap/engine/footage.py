@@ -7,6 +7,7 @@ image. Decoding runs on its own thread, a few frames ahead; memory does not grow
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -40,6 +41,8 @@ _CAMERA_FAILURES: Final = 30
 """Reads in a row that may fail before a camera counts as stopped."""
 _MISSING_SHARE: Final = 0.02
 """Share of the announced frames that may be missing before a movie counts as damaged."""
+_ROUNDING: Final = 0.01
+"""Frames by which a place in seconds may miss a frame it means."""
 _FASTEST: Final = 1000.0
 _OPENCV_MAJOR: Final = int(cv2.__version__.partition(".")[0])
 _CAMERA_NAME: Final = re.compile(r"(?:camera:)?(\d{1,2})(?:@(\d{2,5})x(\d{2,5}))?(?:/(\d{1,3}))?")
@@ -73,6 +76,15 @@ class Footage(ABC):
         size = self.width * self.height * 3
         ahead = max(1, min(_AHEAD_FRAMES, _AHEAD_BYTES // size))
         return read_ahead(self._between(first, last, start), ahead)
+
+    def expected_frames(self, start: str = "", end: str = "") -> int | None:
+        """How many frames `frames` will give, as far as the file's own count can tell."""
+        if self.frame_count is None:
+            return None
+        first, last = (parse_position(text).in_frames(float(self.rate)) for text in (start, end))
+        begin = 0 if first is None else math.ceil(first - _ROUNDING)
+        stop = self.frame_count if last is None else min(math.floor(last + _ROUNDING) + 1, self.frame_count)
+        return max(stop - begin, 0)
 
     @abstractmethod
     def _decoded(self, first: Position) -> Iterator[Frame]:

@@ -39,6 +39,10 @@ class Position:
     frame: int | None = None
     seconds: float | None = None
 
+    def in_frames(self, rate: float) -> float | None:
+        """The same place counted in frames of an even rate; None when this is no place."""
+        return self.frame if self.seconds is None else self.seconds * rate
+
     def is_after(self, index: int, time: float) -> bool:
         """Whether the frame at index, time comes before this place."""
         if self.frame is not None:

@@ -192,6 +192,7 @@ def _see(
         last = [chunk["frame"][-1] for chunk in work.chunks if len(chunk["frame"])]
         start = str(int(last[-1]) + 1) if last else start
     records = Records()
+    expected = footage.expected_frames(settings.start, settings.end)
     for frame in _frames_from(footage, start, settings.end, resumed=bool(work.chunks)):
         if cancelled is not None and cancelled():
             _keep(work, records, seer)
@@ -201,7 +202,7 @@ def _see(
         if on_preview is not None:
             on_preview(draw_points(frame.image, [hand.points2d for _, hand in hands]), frame.index)
         if on_progress is not None:
-            on_progress(Progress("seeing", seen + len(records), footage.frame_count))
+            on_progress(Progress("seeing", seen + len(records), expected))
         if len(records) == _CHUNK:
             _keep(work, records, seer)
             on_kept()

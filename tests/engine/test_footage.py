@@ -217,6 +217,14 @@ def test_leaving_early_is_not_damage() -> None:
     assert footage.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("start", "end"), [("", ""), ("10", ""), ("", "20"), ("7", "20"), ("0.5s", "1s"), ("3", "3"), ("50", "999")]
+)
+def test_the_frames_to_come_are_known_beforehand(start: str, end: str) -> None:
+    movie = open_footage(CLIPS / "long.mp4")
+    assert movie.expected_frames(start, end) == len(list(movie.frames(start, end)))
+
+
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("empty.mp4", b"", "is an empty file"),
     ("text.mp4", b"dear reader, this is a letter\n" * 50, "could not be read as a movie"),
