@@ -86,6 +86,7 @@ class HANDMOCAP_PG_retarget(bpy.types.PropertyGroup):
     twist: bpy.props.FloatProperty(
         name="Forearm Twist",
         description="Share of the wrist's twist that the forearm takes over, so that the skin does not wring",
+        default=0.5,
         min=0.0,
         max=1.0,
         subtype="FACTOR",

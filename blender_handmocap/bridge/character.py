@@ -42,7 +42,7 @@ class Choices:
     wrist: WristMotion = WristMotion.KEEP
     """for the fingers alone"""
     twist: float = 0.0
-    """share, 0 to 1, of the wrist's twist that the forearm takes over; for fingers and wrist"""
+    """share, 0 to 1, of the wrist's twist that the forearm takes over; not for the fingers alone"""
     contact: bool = True
     """keep touching what touches in the take"""
     place: Place = field(default_factory=Place)
@@ -128,7 +128,7 @@ def _chosen(times: Array, within: tuple[float, float] | None) -> NDArray[np.bool
 def _body(rig: Rig, take: Take, hands: Mapping[Side, Hand], times: Array, how: Choices) -> Body:
     presets = {side: _preset(hand.bones) for side, hand in hands.items()}
     if how.reach is Reach.SPACE:
-        return character_arm.in_space(rig, take, hands, times, how.place, presets, contact=how.contact)
+        return character_arm.in_space(rig, take, hands, times, how.place, presets, contact=how.contact, twist=how.twist)
     if how.contact:
         hands = character_hand.with_pinches(take, hands)
     if how.reach is Reach.WRIST:

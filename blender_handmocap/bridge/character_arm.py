@@ -162,20 +162,25 @@ def _twisted(
     if bone is None:
         return [_rotation_channel(hand.wrist, _transposed(carried) @ wanted)]
     forearm = motion.rotation(bone)
+    turned, carried = _with_twist(rig, hand, wanted, bone, share, forearm=forearm, carried=carried)
+    return [
+        _rotation_channel(bone, _transposed(motion.carried_rotation(bone)) @ turned),
+        _rotation_channel(hand.wrist, _transposed(carried) @ wanted),
+    ]
+
+
+def _with_twist(
+    rig: Rig, hand: Hand, wanted: Array, bone: str, share: float, *, forearm: Array, carried: Array
+) -> tuple[Array, Array]:
+    """A forearm bone (T, 3, 3) with its share of the wrist's twist, and what then carries the wrist; armature space."""
     axis = rig.head(hand.wrist) - rig.head(bone)
     axis /= np.linalg.norm(axis)
     # The wrist's turn away from the resting hand, told in the forearm's own axes.
     rest_to_rest = rig.rest(bone).T @ rig.rest(hand.wrist)
     local_axis = rig.rest(bone).T @ axis
     angle = twist_about(_transposed(forearm) @ wanted @ rest_to_rest.T, local_axis) * share
-    extra = rotations.matrix_from_vector(local_axis * angle[:, None])
-    turned = forearm @ extra
-    basis = _transposed(motion.carried_rotation(bone)) @ turned
-    new_carried = turned @ _transposed(forearm) @ carried
-    return [
-        _rotation_channel(bone, basis),
-        _rotation_channel(hand.wrist, _transposed(new_carried) @ wanted),
-    ]
+    turned = forearm @ rotations.matrix_from_vector(local_axis * angle[:, None])
+    return turned, turned @ _transposed(forearm) @ carried
 
 
 def in_space(
@@ -187,6 +192,7 @@ def in_space(
     presets: Mapping[Side, RigPreset | None],
     *,
     contact: bool,
+    twist: float = 0.0,
 ) -> Body:
     """The hands where they were seen, on the character's scale, carried by its arms or its IK controls."""
     arms = {side: arm_of(rig.skeleton, hand.bones) for side, hand in hands.items()}
@@ -203,6 +209,12 @@ def in_space(
         raise BadInputError(f"{rig.armature.name} has no head bone that can be told; anchor the hands to the chest.")
     names = [anchor, *(rig.skeleton.names[bone] for arm in arms.values() if arm for bone in (arm.upper, arm.lower))]
     names += [hand.wrist for hand in hands.values()] + [target for target in targets.values() if target]
+    twisting = {
+        side: _twisting_bone(rig, arm, presets[side])
+        for side, arm in arms.items()
+        if arm is not None and twist > 0.0 and not targets[side]
+    }
+    names += list(twisting.values())
     motion = rig.motion(names, times)
     placed = _placed(rig, take, hands, arms, motion, anchor, place)
     if contact:
@@ -219,7 +231,8 @@ def in_space(
             preset = presets[side]
             body.switches[side] = preset.target_switches if preset is not None else {}
             continue
-        body.channels[side] = _on_arm(rig, motion, hand, arm, wanted, where, body.notes)
+        share = (twisting[side], twist) if side in twisting else None
+        body.channels[side] = _on_arm(rig, motion, hand, arm, wanted, where, share, body.notes)
         preset = presets[side]
         body.switches[side] = preset.switches if preset is not None else {}
     return body
@@ -319,9 +332,19 @@ def _on_target(rig: Rig, motion: RigMotion, hand: Hand, target: str, wanted: Arr
 
 
 def _on_arm(
-    rig: Rig, motion: RigMotion, hand: Hand, arm: Arm, wanted: Array, where: Array, notes: list[str]
+    rig: Rig,
+    motion: RigMotion,
+    hand: Hand,
+    arm: Arm,
+    wanted: Array,
+    where: Array,
+    twist: tuple[str, float] | None,
+    notes: list[str],
 ) -> list[BoneChannel]:
-    """Upper arm and forearm turned so that the wrist gets where it should be, the elbow staying on its side."""
+    """Upper arm and forearm turned so that the wrist gets where it should be, the elbow staying on its side.
+
+    `twist`: the bone that takes over a share of the wrist's twist, and that share.
+    """
     upper, lower = (rig.skeleton.names[bone] for bone in (arm.upper, arm.lower))
     at = {name: motion.posed[name][:, :3, 3] for name in (upper, lower, hand.wrist)}
     back_and_down = _facing(rig, {hand.side: arm}, motion.turned[0]) @ np.array([0.0, 0.3, -1.0])
@@ -333,16 +356,22 @@ def _on_arm(
         notes.append(
             f"The {hand.side} arm is too short in {int(short.sum())} frames; lower the scale or shift the hands."
         )
-    new_upper = turn.upper @ motion.rotation(upper)
-    new_lower = turn.lower @ motion.rotation(lower)
     # What lies between shoulder and elbow turns with the upper arm, what lies behind the elbow with the forearm.
-    carried_lower = turn.upper @ motion.carried_rotation(lower)
-    carried_wrist = turn.lower @ motion.carried_rotation(hand.wrist)
-    return [
-        _rotation_channel(upper, _transposed(motion.carried_rotation(upper)) @ new_upper),
-        _rotation_channel(lower, _transposed(carried_lower) @ new_lower),
-        _rotation_channel(hand.wrist, _transposed(carried_wrist) @ wanted),
-    ]
+    turned = {upper: turn.upper @ motion.rotation(upper), lower: turn.lower @ motion.rotation(lower)}
+    carried = {
+        upper: motion.carried_rotation(upper),
+        lower: turn.upper @ motion.carried_rotation(lower),
+        hand.wrist: turn.lower @ motion.carried_rotation(hand.wrist),
+    }
+    if twist is not None:
+        bone, share = twist
+        turned.setdefault(bone, turn.lower @ motion.rotation(bone))
+        carried.setdefault(bone, turn.lower @ motion.carried_rotation(bone))
+        turned[bone], carried[hand.wrist] = _with_twist(
+            rig, hand, wanted, bone, share, forearm=turned[bone], carried=carried[hand.wrist]
+        )
+    turned[hand.wrist] = wanted
+    return [_rotation_channel(bone, _transposed(carried[bone]) @ turned[bone]) for bone in turned]
 
 
 def _rotation_channel(bone: str, basis: Array) -> BoneChannel:

@@ -40,9 +40,9 @@ class HANDMOCAP_PT_character(SidebarPanel, bpy.types.Panel):
         layout.prop(chosen, "character_reach", text="Take Over")
         if chosen.character_reach == "FINGERS":
             layout.prop(how, "wrist")
-        elif chosen.character_reach == "WRIST":
-            layout.prop(how, "twist")
         else:
+            layout.prop(how, "twist")
+        if chosen.character_reach == "SPACE":
             layout.prop(how, "anchor", text="With")
             layout.prop(how, "tilt")
             layout.prop(how, "scale")

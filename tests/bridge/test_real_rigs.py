@@ -232,7 +232,8 @@ def check_in_space(scene: bpy.types.Scene, take: Take, armature: bpy.types.Objec
 def test_hands_in_space_on_arms(scene: bpy.types.Scene, ten: Take, anchor: Anchor) -> None:
     """The arms reach with upper arm and forearm; the hands go along with a body that turns."""
     armature = person(scene, "default")
-    baked = bake(scene, ten, armature, reach=Reach.SPACE, contact=False, place=Place(anchor=anchor))
+    twist = 0.5 if anchor is Anchor.HEAD else 0.0
+    baked = bake(scene, ten, armature, reach=Reach.SPACE, contact=False, twist=twist, place=Place(anchor=anchor))
     assert not baked.notes
     check_in_space(scene, ten, armature, np.eye(3))
     # Turned as a whole, the character takes its hands with it.
@@ -249,6 +250,7 @@ def test_hands_in_space_on_arms(scene: bpy.types.Scene, ten: Take, anchor: Ancho
     keyed = {curve.data_path.split('"')[1] for curve in baked_keys.curves_of(armature).values()}
     assert not any(word in bone for bone in keyed for word in ("spine", "head", "neck", "clavicle", "shoulder0"))
     assert {"upperarm01.L", "lowerarm01.R", "wrist.L", "finger2-1.R"} <= keyed
+    assert ("lowerarm02.L" in keyed) == (twist > 0.0)
 
 
 def palm_of(armature: bpy.types.Object) -> float:
