@@ -12,7 +12,7 @@ from bpy_extras.io_utils import ImportHelper
 from ..bridge import scene as take_scene
 from ..bridge.timing import Timing
 from ..engine.take import load_take
-from ..properties import TIMINGS
+from ..property_items import TIMINGS
 from .reporting import Result, told
 
 

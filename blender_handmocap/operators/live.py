@@ -72,7 +72,8 @@ class HANDMOCAP_OT_live(EngineModal, bpy.types.Operator):
             self._target.show(context.scene, message)
 
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
-        self.report({"INFO"}, state.summary)
+        for sentence in (state.summary, *state.notes):
+            self.report({"INFO"}, sentence)
         if state.take is None:
             return
         if not state.take.is_file():

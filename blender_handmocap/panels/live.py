@@ -40,7 +40,8 @@ class HANDMOCAP_PT_live(SidebarPanel, bpy.types.Panel):
         if job is not None and job.state.error:
             draw_sentence(layout, job.state.error, "ERROR")
         elif job is not None and job.state.summary:
-            draw_sentence(layout, job.state.summary, "INFO")
+            for sentence in (job.state.summary, *job.state.notes):
+                draw_sentence(layout, sentence, "INFO")
 
 
 def _draw_running(layout: Any) -> None:
