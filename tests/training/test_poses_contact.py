@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -161,6 +164,8 @@ def test_patterns_keep_through_a_file(tmp_path):
     np.testing.assert_allclose(read.pairs.shift, made.pairs.shift, atol=1e-12)
     np.testing.assert_allclose(rotations.angle_between(read.pairs.turn, made.pairs.turn), 0.0, atol=1e-6)
     assert (read.gap >= made.gap - 1e-9)[made.gap < 0.0255].all()
+    two_hands.save(read, tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "some.npz").read_bytes()
 
 
 def test_another_shape_keeps_its_contacts():
@@ -177,3 +182,31 @@ def test_another_shape_keeps_its_contacts():
 
 def test_the_split_names_families_there_are():
     assert split.load().names["family"] <= set(families.FAMILIES)
+
+
+def test_the_committed_set_is_the_one_its_card_describes():
+    card = (Path(__file__).parents[2] / "docs" / "footage.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(two_hands.PATTERN_FILE.read_bytes()).hexdigest() in card
+    patterns = two_hands.load()
+    assert len(patterns) >= 50_000
+    assert patterns.names == tuple(families.FAMILIES)
+    for number, name in enumerate(patterns.names):
+        mine = patterns.family == number
+        assert mine.sum() >= families.FAMILIES[name].wanted
+        share = patterns.test[mine].mean()
+        assert share == 1.0 if split.is_test("family", name) else 0.02 < share < 0.25
+    assert patterns.thing[patterns.family != patterns.names.index("object"), 6].max() == 0.0
+
+
+def test_random_ones_of_the_committed_set_touch_without_entering():
+    patterns = two_hands.load()
+    random = np.random.default_rng()
+    about_touching = [name for name in patterns.names if families.FAMILIES[name].touching]
+    touching = patterns.of(*about_touching)
+    some = touching[random.choice(len(touching), 60, replace=False)]
+    seen = mesh_gap.measure(some.pairs)
+    assert np.quantile(seen.depth, 0.95) <= two_hands.DEEPEST
+    assert (seen.gap <= two_hands.TOUCH).mean() >= 0.6
+    # What is stored of the parts' distances is what the meshes say, to the unit it is stored in.
+    near = seen.part_gap < 0.0255 - 2 * two_hands.GAP_UNIT
+    np.testing.assert_allclose(some.gap[near], seen.part_gap[near], atol=1.01 * two_hands.GAP_UNIT)

@@ -126,7 +126,8 @@ def save(patterns: Patterns, path: Path = PATTERN_FILE) -> None:
         family=patterns.family,
         names=np.array(patterns.names),
         test=patterns.test,
-        gap=np.minimum(np.ceil(patterns.gap / GAP_UNIT), 255).astype(np.uint8),
+        # Upwards, so that nothing touches that did not; what was read from a file stays as it is.
+        gap=np.minimum(np.ceil(patterns.gap / GAP_UNIT - 1e-6), 255).astype(np.uint8),
         thing=patterns.thing[held].astype(np.float32),
         thing_index=held.astype(np.int32),
     )
