@@ -52,7 +52,7 @@ def descend(
     if moving is None:
         state, moving = _descend(window, start, steps, cancelled)
     index = window.frame_index
-    for _ in range(_ROUNDS if frames is None else _ROUNDS + 1):
+    for _ in range(_ROUNDS):
         active = _wide(moving, _MARGIN)
         if not active.any() or (cancelled is not None and cancelled()):
             break

@@ -86,6 +86,8 @@ class FitSettings:
     """stop when a step lowers the cost by less than this share"""
     damping: float = 1e-2
     live_steps: int = 2
+    live_small_step: float = 6.0 * _DEGREE
+    """a step that turns nothing by more than this is a frame's last"""
     live_restart: float = 3.0
     """a cost above so many times the running median starts the hand anew"""
     window: int = 300

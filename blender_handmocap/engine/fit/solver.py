@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .energy import Energy, Evaluation
-from .kinematics import HandState, concatenate
+from .kinematics import FIRST_ANGLE, ROTATION, HandState, concatenate
 from .observations import Seen
 from .spatial import Array
 from .terms.prediction import Prediction
@@ -70,9 +70,12 @@ def _minimise(
     final_cost[:] = now.cost
     damping = np.full(start.count, energy.settings.damping)
     for left in range(steps, 0, -1):
-        moved = state.moved(damped_step(now, damping))
+        step = damped_step(now, damping)
+        moved = state.moved(step)
         tried[active] += 1
-        if left == 1:
+        # A small step from a warm start ends where the next one would: nothing bends on such a way.
+        arrived = prediction is not None and _turn(step) < energy.settings.live_small_step
+        if left == 1 or arrived:
             # Nothing steps on from here: the value is enough.
             value = energy.cost(moved, seen, prediction)
             better = value <= now.cost
@@ -103,6 +106,11 @@ def _minimise(
         prediction = None if prediction is None else prediction.take(keep)
     whole = len(active) == start.count
     return Solution(state if whole else final.put(active, state), final_cost, tried)
+
+
+def _turn(step: Array) -> float:
+    """The largest turn of a step (P, B), root or hinge, radians."""
+    return float(max(np.abs(step[ROTATION]).max(), np.abs(step[FIRST_ANGLE:-3]).max()))
 
 
 def damped_step(now: Evaluation, damping: Array) -> Array:
