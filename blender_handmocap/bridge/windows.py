@@ -8,9 +8,28 @@ from typing import Any
 
 import bpy
 
-_OURS = "HANDMOCAP_OT_"
-_HARMLESS = ("SCREEN_OT_animation_play", "SCREEN_OT_animation_step")
-"""Running operators beside which data may change."""
+_HOLDING = (
+    "ACTION_",
+    "ANIM_",
+    "ARMATURE_",
+    "CLIP_",
+    "CURVE_",
+    "GPENCIL_",
+    "GRAPH_",
+    "GREASE_PENCIL_",
+    "MESH_",
+    "NLA_",
+    "NODE_",
+    "OBJECT_",
+    "PAINT_",
+    "POSE_",
+    "SCULPT_",
+    "TRANSFORM_",
+    "UV_",
+    "VIEW3D_",
+)
+"""Beginnings of the names of operators that hold data in the hand while they run. Others may run for ever: players, and
+add-ons that show the keys one presses."""
 
 
 def redraw_sidebars(context: bpy.types.Context) -> None:
@@ -24,7 +43,7 @@ def redraw_sidebars(context: bpy.types.Context) -> None:
 def others_busy(context: bpy.types.Context) -> bool:
     """Whether the user is in the middle of something: dragging, typing in a transform, turning the view."""
     return any(
-        not operator.bl_idname.startswith(_OURS) and operator.bl_idname not in _HARMLESS
+        operator.bl_idname.startswith(_HOLDING)
         for window in context.window_manager.windows
         for operator in window.modal_operators
     )
