@@ -34,6 +34,8 @@ WAVE_FRAMES: Final = 36
 OVERLAP: Final = 0.1
 HIDDEN: Final = 0.3
 """A touching clip's middle frame overlaps by this IoU of the whole hands and hides this share of the points."""
+MOST_HIDDEN: Final = 0.75
+"""More than this share of a touching clip's points is not hidden, sleeves and things included."""
 _TRIES: Final = 400
 _INSIDE: Final = 0.85
 """Share of a hand's points that lie in the picture in every frame."""
@@ -87,6 +89,8 @@ def made(recipe: Recipe, seed: tuple[int, ...], *, test: bool, number: int) -> C
         if recipe.kind == "apart" and not _is_apart([replace(base, hands=frame) for frame in hands]):
             continue
         dressed = looks.dressed(middle, random, style=recipe.style, test=test)
+        if recipe.kind == "touching" and _hidden(dressed) > MOST_HIDDEN:
+            continue
         scenes = tuple(
             replace(dressed, hands=frame, hands_end=poses_of(t + 0.5 * SHUTTER / RATE))
             for t, frame in zip(times, hands, strict=True)
@@ -250,9 +254,13 @@ def _is_apart(scenes: list[Scene]) -> bool:
 
 def _hides(scene: Scene) -> bool:
     """Whether the hands cover each other as a touching set wants it."""
+    return _hidden(scene) >= HIDDEN and overlap(scene) >= OVERLAP
+
+
+def _hidden(scene: Scene) -> float:
+    """Share of all points that cannot be seen."""
     picture = draw(scene, 0, quality="plain")
-    hidden = 1.0 - np.mean([hand.visible.mean() for hand in picture.hands])
-    return bool(hidden >= HIDDEN and overlap(scene) >= OVERLAP)
+    return 1.0 - float(np.mean([hand.visible.mean() for hand in picture.hands]))
 
 
 def overlap(scene: Scene) -> float:
