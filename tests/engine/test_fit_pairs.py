@@ -162,7 +162,9 @@ def test_what_a_network_says_of_a_part_counts_alone(chain: Chain) -> None:
     said = np.zeros((2, 6, 6))
     left_thumb, right_palm = CONTACT_PARTS.index("thumb_tip"), CONTACT_PARTS.index("palm")
     said[:, left_thumb, right_palm] = 0.8
-    out = contacts.with_seen(likely, said, np.array([True, False]))
+    # Nothing is said of the second pair.
+    said[1] = np.nan
+    out = contacts.with_seen(likely, said)
     thumb = JOINT_NAMES.index("thumb3")
     assert out[0, 0, thumb] == 0.8 and out[0, thumb, 0] == 0.0
     # A bone that is no part keeps its proposal as far as the hands touch at all.
@@ -209,6 +211,16 @@ def test_a_seen_vector_puts_the_hands_where_it_says() -> None:
     assert error.mean() < 0.4 * before.mean()
     # Frames without it follow in time.
     assert error[:4].mean() < before[:4].mean()
+
+
+def test_a_vector_without_a_word_on_contact_leaves_the_proposals() -> None:
+    made = scene(10, sides=SIDES, noise=0.3, seed=22, apart=0.1)
+    truth = made.truth["left"].translation - made.truth["right"].translation
+    seen = PairTrack(truth / SIZE, np.full((10, 3), 0.1), np.full((10, 6, 6), np.nan), np.ones(10, bool))
+    take = replace(made.take, pair=seen)
+    held_together, free = solve(take), solve(take, fit=FitSettings(contact=False))
+    assert np.isfinite(held_together.left.points).all()
+    assert not np.array_equal(held_together.left.translation, free.left.translation)
 
 
 def test_contacts_can_be_switched_off() -> None:

@@ -100,17 +100,16 @@ def gaps(spheres: SphereSet, chain: Chain, right: HandState, left: HandState) ->
     return np.concatenate(out) if out else np.zeros((0, JOINT_COUNT, JOINT_COUNT))
 
 
-def with_seen(likely: Array, contact: Array, valid: NDArray[np.bool_]) -> Array:
-    """Proposals (P, 16, 16) corrected by what a network says, contact (P, 6, 6) left part first.
+def with_seen(likely: Array, contact: Array) -> Array:
+    """Proposals (P, 16, 16) corrected by what a network says, contact (P, 6, 6) left part first; NaN: it says nothing.
 
     Between the parts the network knows, its word counts alone; between other bones the proposal
     stands as far as the network sees the hands touch at all.
     """
     out = likely.copy()
-    any_contact = contact.max((1, 2))
-    out[valid] *= any_contact[valid, None, None]
-    known = np.ix_(np.flatnonzero(valid), PART_BONES, PART_BONES)
-    out[known] = contact[valid].swapaxes(1, 2)
+    said = np.flatnonzero(np.isfinite(contact).all((1, 2)))
+    out[said] *= contact[said].max((1, 2))[:, None, None]
+    out[np.ix_(said, PART_BONES, PART_BONES)] = contact[said].swapaxes(1, 2)
     return out
 
 
