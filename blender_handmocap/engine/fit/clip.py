@@ -251,8 +251,8 @@ def _held_together(take: Take, window: Window, state: HandState, spheres: Sphere
     frames, right, left = (part[near] for part in window.pairs)
     likely = contacts.proposed(spheres, chain, state.take(right), state.take(left), settings)
     if take.pair is not None:
-        told = take.pair.valid & np.isfinite(take.pair.contact).all((1, 2))
-        likely = contacts.with_seen(likely, take.pair.contact[frames], told[frames])
+        said = np.where(take.pair.valid[frames, None, None], take.pair.contact[frames], np.nan)
+        likely = contacts.with_seen(likely, said)
     window.wanted = contacts.wanted(contacts.eased(likely, take.time[frames], settings), near)
     if not window.wanted.pair.size:
         return state
