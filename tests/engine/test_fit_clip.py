@@ -10,7 +10,7 @@ import pytest
 
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.errors import CancelledError
-from blender_handmocap.engine.fit.clip import solve
+from blender_handmocap.engine.fit.clip import nearest, solve
 from blender_handmocap.engine.fit.settings import FitSettings
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES
@@ -241,3 +241,12 @@ def test_cancelling_stops_with_a_sentence_and_progress_counts_up() -> None:
     assert counts == sorted(counts) and counts[-1] == 30
     with pytest.raises(CancelledError, match="start it again"):
         solve(made.take, cancelled=lambda: True)
+
+
+def test_the_nearest_frame_is_found_without_comparing_all_with_all() -> None:
+    random = np.random.default_rng(5)
+    time = np.sort(random.uniform(0, 3, 60))
+    for known in (time[[7]], time[::9], time[3:50:4], time):
+        expected = np.abs(known[None] - time[:, None]).argmin(1)
+        np.testing.assert_array_equal(nearest(time, known), expected)
+    assert nearest(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])).tolist() == [0, 0, 1]

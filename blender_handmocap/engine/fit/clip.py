@@ -176,9 +176,15 @@ def _starts(hand: Hand, energy: Energy, report: _Report, *, ordered: bool) -> Ha
     shown = (hand.seen.ray_weight > 0.1).sum(0) >= _LEAST_POINTS
     if ordered and shown.any() and not shown.all():
         known = np.flatnonzero(shown)
-        nearest = known[np.abs(hand.time[known][None] - hand.time[:, None]).argmin(1)]
-        state = state.take(np.where(shown, np.arange(count), nearest))
+        state = state.take(np.where(shown, np.arange(count), known[nearest(hand.time, hand.time[known])]))
     return state
+
+
+def nearest(time: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(T,) index of the entry of `known` (rising) that is nearest to each time; the earlier one of two."""
+    before = np.clip(np.searchsorted(known, time) - 1, 0, len(known) - 1)
+    after = np.minimum(before + 1, len(known) - 1)
+    return np.where(time - known[before] <= known[after] - time, before, after)
 
 
 def _through_windows(
