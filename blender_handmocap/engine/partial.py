@@ -97,6 +97,10 @@ class PartialWork:
             return {}
         return {key: np.concatenate([chunk[key] for chunk in self.chunks]) for key in self.chunks[0]}
 
+    def release(self) -> None:
+        """Nothing more is appended: let go of what is in memory; the disk keeps it."""
+        self.chunks = []
+
     def discard(self) -> None:
         """The work is whole elsewhere: remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -124,6 +124,7 @@ def capture(
         work.discard()
         raise
     seen = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
+    work.release()
     if not (seen.left.present.any() or seen.right.present.any()):
         if not stopped:
             work.discard()
