@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ from .shards import find, held_out
 from .train import similarity_errors
 
 Array = NDArray[np.float64]
+Rows = Callable[[int], NDArray[np.int64]]
 
 WHOLE: Final = np.array([HAND_INPUT / 2, HAND_INPUT / 2, HAND_INPUT, HAND_INPUT, 0.0])
 """The crop that is the picture."""
@@ -76,8 +77,8 @@ class Looked:
         return replace(self, points2d=definition @ self.points2d, points3d=definition @ self.points3d)
 
 
-def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> tuple[Looked, Blend]:
-    """Show the held-out rows (or all) of shards to the engine's networks, as the tracker does that follows a hand.
+def look(folders: Sequence[Path], model: Path, rows_of: Rows = held_out) -> tuple[Looked, Blend]:
+    """Show the held-out rows of shards (or others, of so many) to the engine's networks, as if hands were followed.
 
     Returned besides is the blend in the network's file.
     """
@@ -87,7 +88,7 @@ def look(folders: Sequence[Path], model: Path, *, whole: bool = False) -> tuple[
     seen, points2d, points3d, own = [], [], [], []
     for folder in folders:
         images = np.load(folder / "image.npy", mmap_mode="r")
-        rows = np.arange(len(images)) if whole else held_out(len(images))
+        rows = rows_of(len(images))
         for row in rows:
             seen += hands.look(np.asarray(images[row]), [WHOLE], [1.0])
         points2d.append(np.load(folder / "points2d.npy")[rows])

@@ -110,12 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=600, help="how many of the first crops are looked at")
     parser.add_argument("--out", type=Path, default=FOLDER)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     curves(options.runs, options.out / "detnet_curves.png")
     folders = drawn(options.shards)[:1]
-    looked, blend = look(folders, options.model, whole=True)
+    looked, blend = look(folders, options.model, lambda count: np.arange(min(count, options.rows)))
     calibration(looked, blend, options.out / "detnet_calibration.png")
     sheet(folders[0], looked, blend, options.out / "detnet_crops.jpg")
     return 0

@@ -135,14 +135,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--rows", type=int, default=10**9, help="of each shard, from the first on")
     parser.add_argument("--fit", action="store_true", help="the hand fitted as well: some minutes")
     options = parser.parse_args(arguments)
     folders = drawn(options.shards)
-    looked, blend = look(folders, options.model, whole=not options.held_out)
+
+    def rows_of(count: int) -> NDArray[np.int64]:
+        return held_out(count) if options.held_out else np.arange(min(count, options.rows))
+
+    looked, blend = look(folders, options.model, rows_of)
 
     def label(read: Callable[[Path], NDArray[np.generic]]) -> Array:
         parts = [read(folder) for folder in folders]
-        return np.concatenate([p[held_out(len(p))] if options.held_out else p for p in parts]).astype(np.float64)
+        return np.concatenate([part[rows_of(len(part))] for part in parts]).astype(np.float64)
 
     points, second = (label(lambda folder, n=name: np.load(folder / n)) for name in ("points3d.npy", "second.npy"))
     matrices = label(lambda folder: np.load(folder / "truth.npz")["K"])
