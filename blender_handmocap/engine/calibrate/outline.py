@@ -22,6 +22,10 @@ _CERTAIN: Final = 0.05
 _POSSIBLE: Final = 0.13
 """how far from the bones hand may still be, in the same"""
 _ROUNDS: Final = 4
+_GREY: Final = 5.0
+"""distance from the paper's hue, in Lab, up to which a pixel may be paper; skin is at twice that and more"""
+_BRIGHT: Final = 0.6
+"""share of the paper's lightness that its shadows keep"""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,11 @@ class Outline:
         return [np.round(line.reshape(-1, 2) / self.scale + self.corner).astype(np.int32) for line in lines]
 
 
-def find_outline(image: Image, hand: Array) -> Outline:
-    """Part hand from ground by their colours; `hand` (21, 2) are keypoints in pixels of the RGB photo."""
+def find_outline(image: Image, hand: Array, *, sheet: Array | None = None) -> Outline:
+    """Part hand from ground by their colours; `hand` (21, 2) are keypoints in pixels of the RGB photo.
+
+    `sheet` (4, 2) are the corners of white paper under the hand: what looks like it is no hand.
+    """
     length = float(np.linalg.norm(hand[12] - hand[9]) + np.linalg.norm(hand[9] - hand[0]))
     margin = 0.35 * length
     low = np.maximum(np.floor(hand.min(0) - margin), 0.0).astype(int)
@@ -61,6 +68,8 @@ def find_outline(image: Image, hand: Array) -> Outline:
         cut = np.asarray(cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     corner = low + (0.5 / scale - 0.5)
     labels = _first_guess(cut.shape[:2], (hand - corner) * scale, length * scale)
+    if sheet is not None:
+        labels[_is_paper(cut, (sheet - corner) * scale, labels) & (labels != cv2.GC_FGD)] = cv2.GC_BGD
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     blurred = cv2.GaussianBlur(cut, (0, 0), 1.0)
     # The rectangle is not read when a mask is given.
@@ -92,6 +101,19 @@ def _first_guess(shape: tuple[int, ...], hand: Array, length: float) -> NDArray[
     labels[away < 1.4 * _CERTAIN * length] = cv2.GC_PR_FGD
     labels[away < 0.5 * _CERTAIN * length] = cv2.GC_FGD
     return labels
+
+
+def _is_paper(cut: Image, sheet: Array, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(h, w) pixels inside the sheet that have its own colour: shadows on it are darker, but no more colourful."""
+    inside = np.zeros(cut.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, np.round(sheet).astype(np.int32), (1,))
+    lab = cv2.cvtColor(cut, cv2.COLOR_RGB2LAB).astype(np.float32)
+    certain = (inside == 1) & (labels == cv2.GC_BGD)
+    if not certain.any():
+        return certain
+    white = np.median(lab[certain], axis=0)
+    colourful = np.hypot(lab[..., 1] - white[1], lab[..., 2] - white[2])
+    return np.asarray((inside == 1) & (colourful < _GREY) & (lab[..., 0] > _BRIGHT * white[0]))
 
 
 def _unit(vector: Array) -> Array:

@@ -90,7 +90,7 @@ def measure(image: Image, reference: Reference, camera: Camera, *, settings: Set
     hand = _only_hand(image, camera, settings or Settings(mode="stills"))
     corners = find_rectangle(image, reference, hand.points2d)
     plane = plane_of(corners, reference, camera)
-    outline = find_outline(image, hand.points2d)
+    outline = find_outline(image, hand.points2d, sheet=corners if reference.under_hand else None)
     found = lay_flat(plane, outline, hand.points2d)
     if found.error > _WORST:
         raise BadInputError(
