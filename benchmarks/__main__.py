@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from blender_handmocap.engine.errors import HandMocapError
-from blender_handmocap.engine.settings import Mode
+from blender_handmocap.engine.settings import Eyes, Mode, Settings
 
 from . import report
 from .run import METHODS, Outcome, measure
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             test_set = named.load(name, folder)
             for sentence in test_set.skipped:
                 log.warning("%s", sentence)
-            outcome = measure(test_set, mode=options.mode, methods=methods)
+            outcome = measure(test_set, mode=options.mode, methods=methods, eyes=options.eyes)
         except HandMocapError as error:
             log.error("%s", error)
             code = SKIPPED
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to run over, may be given again; default: every named set whose footage is there",
     )
     parser.add_argument("--mode", choices=get_args(Mode), default="best", help="how footage is captured; default: best")
+    parser.add_argument("--eyes", choices=get_args(Eyes), default=Settings.eyes, help="whose eyes our engine has")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--data", metavar="DIR", help="folder of real footage (or HANDMOCAP_DATA)")
     parser.add_argument("--methods", metavar="A,B", help=f"only these of {', '.join(METHODS)}")

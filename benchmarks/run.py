@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import HandMocapError
-from blender_handmocap.engine.settings import Mode
+from blender_handmocap.engine.settings import Eyes, Mode, Settings
 
 from . import revision
 from .figures import Figures
@@ -122,14 +122,14 @@ METHODS: Final = ("ours", *MEDIAPIPE_READINGS, "mediapipe_fit", "floor")
 """`mediapipe_fit` is our engine with MediaPipe's eyes alone; where it has no others, and live, it is left out."""
 
 
-def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS) -> Outcome:
-    """Run the methods over a set and measure them."""
+def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS, eyes: Eyes = Settings.eyes) -> Outcome:
+    """Run the methods over a set and measure them; `eyes` are our engine's."""
     seen: dict[str, dict[int, Seen]] = {}
     notes = [test_set.note] if test_set.note else []
     with ExitStack() as stack:
         peer = _started(stack, notes) if any(m in MEDIAPIPE_READINGS for m in methods) else None
-        fitting = "mediapipe_fit" in methods and mode != "live" and engine.has_own_eyes()
-        child = stack.enter_context(engine.running()) if "ours" in methods or fitting else None
+        fitting = "mediapipe_fit" in methods and mode != "live" and eyes != "mediapipe"
+        child = stack.enter_context(engine.running(eyes)) if "ours" in methods or fitting else None
         ours = child if "ours" in methods else None
         for number, clip in enumerate(test_set.clips):
             log.info("%s: clip %d of %d, %s", test_set.name, number + 1, len(test_set.clips), clip.name)

@@ -19,9 +19,7 @@ import numpy as np
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import HandMocapError
 from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.models import model_cards
-from blender_handmocap.engine.see.detnet import DETNET_MODEL
-from blender_handmocap.engine.settings import Eyes, Mode
+from blender_handmocap.engine.settings import Eyes, Mode, Settings
 from blender_handmocap.engine.take import Take, load_take
 
 from ..hands import Clip, Picture, Seen, SeenHand
@@ -36,20 +34,16 @@ class EngineStoppedError(HandMocapError):
     """The engine's process ended by itself."""
 
 
-def has_own_eyes() -> bool:
-    """Whether our own network is there; without it MediaPipe's points alone are fitted."""
-    return DETNET_MODEL in model_cards()
-
-
 class Engine:
     """A running engine; use `running()`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, eyes: Eyes) -> None:
+        self._eyes = eyes
         self._process = process
         self._folder = folder
 
-    def see(self, clip: Clip, camera: Camera, *, mode: Mode, eyes: Eyes = "detnet") -> Seen:
-        """Capture one clip with the camera every other method gets."""
+    def see(self, clip: Clip, camera: Camera, *, mode: Mode, eyes: Eyes | None = None) -> Seen:
+        """Capture one clip with the camera every other method gets; `eyes` other than the engine's own."""
         out = self._folder / "take.npz"
         out.unlink(missing_ok=True)
         answer = self._ask(
@@ -59,7 +53,7 @@ class Engine:
                 "out": str(out),
                 "settings": {
                     "mode": mode if clip.ordered else "stills",
-                    "eyes": eyes,
+                    "eyes": eyes or self._eyes,
                     "focal": float(camera.K[0, 0]),
                     "distortion": camera.dist.tolist(),
                     "end": str(clip.frames[-1].index) if clip.frames and clip.ordered else "",
@@ -81,7 +75,7 @@ class Engine:
     def open(self, camera: Camera) -> None:
         """Begin a live clip."""
         told = {"K": camera.K.tolist(), "dist": camera.dist.tolist(), "width": camera.width, "height": camera.height}
-        self._send({"op": "open", "settings": {"mode": "live"}, "camera": told})
+        self._send({"op": "open", "settings": {"mode": "live", "eyes": self._eyes}, "camera": told})
 
     def step(self, picture: Picture, time: float, camera: Camera) -> tuple[list[SeenHand], float]:
         """The hands of one live picture at `time` seconds, and the milliseconds to the polished pose."""
@@ -133,7 +127,7 @@ class Engine:
 
 
 @contextmanager
-def running() -> Iterator[Engine]:
+def running(eyes: Eyes = Settings.eyes) -> Iterator[Engine]:
     """An engine that ends with the block."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
@@ -145,7 +139,7 @@ def running() -> Iterator[Engine]:
             env=environment,
         )
         try:
-            yield Engine(process, Path(folder))
+            yield Engine(process, Path(folder), eyes)
         finally:
             assert process.stdin is not None
             process.stdin.close()
