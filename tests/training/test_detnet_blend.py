@@ -86,9 +86,9 @@ def test_stated_errors_are_scaled_to_the_true_ones() -> None:
 
 def test_the_models_own_hand_is_in_proportion_and_a_flattened_one_is_not() -> None:
     points = posed(20)
-    assert bones.misproportion(points) < 1e-6
-    assert bones.misproportion(points * 2.0 + 1.0) < 1e-6
-    assert bones.misproportion(points * [1.0, 1.0, 0.3]) > 0.05
+    assert bones.misproportion(points, np.eye(21)) < 1e-6
+    assert bones.misproportion(points * 2.0 + 1.0, np.eye(21)) < 1e-6
+    assert bones.misproportion(points * [1.0, 1.0, 0.3], np.eye(21)) > 0.05
 
 
 def test_depth_from_detnet_mends_a_flat_hand() -> None:
@@ -97,8 +97,8 @@ def test_depth_from_detnet_mends_a_flat_hand() -> None:
         replace(hand, world=hand.world * [1, 1, 0.2], screen=hand.screen * [1, 1, 0.2]) for hand in map(seen_of, points)
     ]
     deep, flat = (replace(Blend.plain(), depth=depth) for depth in (1.0, 0.0))
-    assert bones.misproportion(bones.blended_forms(seen, deep)) < 0.5 * bones.misproportion(
-        bones.blended_forms(seen, flat)
+    assert bones.misproportion(bones.blended_forms(seen, deep), np.eye(21)) < 0.5 * bones.misproportion(
+        bones.blended_forms(seen, flat), np.eye(21)
     )
 
 

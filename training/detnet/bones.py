@@ -71,11 +71,14 @@ def blended_forms(hands: Sequence[SeenHand], blend: Blend) -> Array:
     )
 
 
-def misproportion(points: Array) -> float:
-    """Root mean square of how far bones are from the hand model's proportions, as a logarithm."""
+def misproportion(points: Array, definition: Array) -> float:
+    """Root mean square of how far bones are from the hand model's proportions, as a logarithm.
+
+    `definition` (21, 21) turns the model's own points into those that `points` (N, 21, 3) are.
+    """
     hand = free_hand("right")
     flat = hand.pose(np.tile(IDENTITY, (1, 16, 1)), np.zeros((1, 3)), hand.rest())
-    rest = bone_logs(flat.keypoints)
+    rest = bone_logs(definition @ flat.keypoints)
     return float(np.sqrt(((bone_logs(points) - rest) ** 2).mean()))
 
 
@@ -97,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = {}
     for choice in product(SHARES, SHARES, PATIENCES):
         blend = replace(detnet.blend, picture=choice[0], depth=choice[1], patience=choice[2])
-        told[choice] = [misproportion(blended_forms(hands, blend)) for hands in groups.values()]
+        told[choice] = [misproportion(blended_forms(hands, blend), blend.definition) for hands in groups.values()]
     for choice, values in sorted(told.items(), key=lambda item: sum(item[1])):
         numbers = "  ".join(f"{value:.4f}" for value in values)
         sys.stdout.write(f"picture {choice[0]:.2f} depth {choice[1]:.2f} patience {choice[2]:<9g} {numbers}\n")
