@@ -95,6 +95,9 @@ def with_touches(take: Take, hands: Mapping[Side, Hand]) -> dict[Side, Hand]:
 
 
 def _kept(take: Take, hands: Mapping[Side, Hand], *, between_hands: bool) -> dict[Side, Performed]:
+    if str(take.meta.get("hand_model", "")).startswith("mano"):
+        # The shape of a user's MANO hand means nothing to ours; its size does.
+        take = take.with_tracks(betas=np.zeros_like(take.betas))
     touches = touches_of(take, {side: free_hand(side) for side in SIDES}, between_hands=between_hands)
     performed = {
         side: Performed(
