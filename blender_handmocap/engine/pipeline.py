@@ -105,9 +105,44 @@ def capture(
     footage = open_footage(source, mirrored=settings.mirrored, any_size=settings.mode == "stills")
     if footage.kind == "camera":
         raise BadInputError(f"{source} is a camera and has no end; use the live command to capture it.")
+
+    def open_work() -> PartialWork:
+        return PartialWork(partial_folder(out), _request(source, settings), resume=resume)
+
+    seen, work, stopped = _seen(footage, settings, open_work, on_progress, on_preview, on_part, cancelled)
+    if not (seen.left.present.any() or seen.right.present.any()):
+        if not stopped:
+            work.discard()
+        raise NothingFoundError(
+            f"No hand was found in {source}"
+            + (" before it was stopped." if stopped else "; check the footage, or the region if one is set.")
+        )
+    meta = {**seen.meta, "models": _model_hashes(), **({"cancelled": True} if stopped else {})}
+    # A first request to stop ends the seeing; what was seen is still solved, which is quick.
+    take = solved(replace(seen, meta=meta), settings, on_progress=on_progress)
+    save_take(take, out)
+    if not stopped:
+        work.discard()
+    return take
+
+
+def _seen(
+    footage: Footage,
+    settings: Settings,
+    open_work: Callable[[], PartialWork],
+    on_progress: OnProgress | None,
+    on_preview: OnPreview | None,
+    on_part: OnPart | None,
+    cancelled: Cancelled | None,
+) -> tuple[Take, PartialWork, bool]:
+    """The take of everything seen, the work on disk, and whether it was stopped before the end.
+
+    Work is opened last, so that nothing is left on disk by what cannot begin. Networks and records end with this
+    function: solving a long clip has use for the memory.
+    """
     camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
     seer = Seer(camera, settings)
-    work = PartialWork(partial_folder(out), _request(source, settings), resume=resume)
+    work = open_work()
 
     def on_kept() -> None:
         if on_part is not None and _part_is_due(work):
@@ -125,20 +160,7 @@ def capture(
         raise
     seen = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
     work.release()
-    if not (seen.left.present.any() or seen.right.present.any()):
-        if not stopped:
-            work.discard()
-        raise NothingFoundError(
-            f"No hand was found in {source}"
-            + (" before it was stopped." if stopped else "; check the footage, or the region if one is set.")
-        )
-    meta = {**seen.meta, "models": _model_hashes(), **({"cancelled": True} if stopped else {})}
-    # A first request to stop ends the seeing; what was seen is still solved, which is quick.
-    take = solved(replace(seen, meta=meta), settings, on_progress=on_progress)
-    save_take(take, out)
-    if not stopped:
-        work.discard()
-    return take
+    return seen, work, stopped
 
 
 def _part_is_due(work: PartialWork) -> bool:

@@ -106,6 +106,7 @@ def test_a_camera_path_that_is_none_is_one_sentence(tmp_path: Path, capsys: pyte
     command = ["capture", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "t.npz"), "--camera-path"]
     code, _, err = run(*command, str(tmp_path / "clip.avi"), capsys=capsys)
     assert code == 2 and "camera path" in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "t.npz.partial").exists()
 
 
 def test_an_overlay_is_not_overwritten_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
