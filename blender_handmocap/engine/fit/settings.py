@@ -75,7 +75,7 @@ class FitSettings:
     """parts whose spheres are this far apart touch as likely as not"""
     contact_doubt: float = 0.0006
     """how sharply that changes"""
-    relative_robust: float = 3.0
+    relative_robust: float = 10.0
     """a seen vector between the wrists that is off by so many sigmas counts half"""
 
     # The search.

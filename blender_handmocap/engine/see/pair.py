@@ -45,11 +45,13 @@ _FAR: Final = 40.0
 """palm lengths between which a hand is placed"""
 _REACH: Final = 3.0
 """palm lengths between the wrists beyond which the network was not trained"""
+_CLEARLY_WRONG: Final = 1.0
+"""palm lengths between what the sizes of the hands say and what the network does"""
 _LEAST_VISIBLE: Final = 0.3
 """mean visibility a hand needs"""
 _LEAST_SIGMA: Final = 0.02
-_SPREAD: Final = 1.25
-"""standard deviation over mean absolute error"""
+_SPREAD: Final = 0.625
+"""Half of a standard deviation over its mean absolute error: the fit weighs the sizes, which are wrong here, too."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,8 @@ class PairNet:
     def __init__(self, runtime: Runtime) -> None:
         self._network = runtime.network(PAIR_MODEL, outputs=("shift", "error"), threads=1)
 
-    def __call__(self, seen: SeenHands) -> tuple[Array, Array]:
-        """Left wrist minus right wrist (B, 3) and its standard deviation (B, 3), palm lengths, camera axes."""
-        given = align(seen)
+    def __call__(self, given: Aligned) -> tuple[Array, Array]:
+        """Left wrist minus right wrist (B, 3) and the sigma (B, 3) it counts with, palm lengths, camera axes."""
         out = {name: value.astype(np.float64) for name, value in self._network(given.features).items()}
         return read(given, out["shift"], out["error"])
 
@@ -186,21 +187,26 @@ def read(given: Aligned, shift: Array, error: Array) -> tuple[Array, Array]:
     return vector, np.maximum(sigma, _LEAST_SIGMA)
 
 
-Reader = Callable[[SeenHands], tuple[Array, Array]]
+Reader = Callable[[Aligned], tuple[Array, Array]]
 """As PairNet."""
 
 
 def with_pair(take: Take, network: Reader) -> Take:
     """The take with what its points say about both hands, in frames that show them near each other.
 
-    Of contact nothing is said: the surfaces the fit brings together tell it better than noisy points.
+    It speaks up only where sizes alone are clearly wrong: elsewhere the fit, which sees the whole clip,
+    knows better than one frame. Of contact nothing is said: the surfaces the fit brings together tell
+    it better than noisy points.
     """
     pair = PairTrack.absent(len(take))
     frames = _usable(take)
     if not frames.size:
         return replace(take, pair=pair)
-    vector, sigma = network(hands_of(take, frames))
-    good = np.isfinite(vector).all(1) & np.isfinite(sigma).all(1)
+    given = align(hands_of(take, frames))
+    vector, sigma = network(given)
+    placed = (np.swapaxes(given.turn, 1, 2) @ given.vector[..., None])[..., 0]
+    good = np.linalg.norm(vector - placed, axis=1) >= _CLEARLY_WRONG
+    good &= np.isfinite(vector).all(1) & np.isfinite(sigma).all(1)
     good &= np.linalg.norm(vector, axis=1) <= _REACH
     frames = frames[good]
     pair.vector[frames], pair.sigma[frames], pair.contact[frames] = vector[good], sigma[good], np.nan
