@@ -81,13 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=224)
     options = parser.parse_args(arguments)
     load = os.getloadavg()[0]
+    measured = measure(options.processes, options.pictures, options.size)
     result = {
         "size": options.size,
         "processes": options.processes,
         "cores": os.cpu_count(),
         "load_before": load,
         "load_after": os.getloadavg()[0],
-        **measure(options.processes, options.pictures, options.size),
+        **measured,
     }
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     return 0
