@@ -144,6 +144,12 @@ def get(context: bpy.types.Context | None = None) -> HANDMOCAP_AP_preferences:
     return found
 
 
+def has_mano(context: bpy.types.Context) -> bool:
+    """Whether the user chose MANO files."""
+    chosen = get(context)
+    return bool(chosen.mano_right or chosen.mano_left)
+
+
 def user_folder(name: str) -> Path:
     """A folder of HandMocap's own that survives updates."""
     try:

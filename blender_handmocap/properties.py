@@ -194,6 +194,11 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
         description="Capture with this hand; its size decides how far away the hands are",
         options=set(),
     )
+    use_mano: bpy.props.BoolProperty(
+        name="MANO Hands",
+        description="Solve captures with your own MANO files, as chosen in the preferences, and put them on MANO hands",
+        options=set(),
+    )
     lock_shape: bpy.props.BoolProperty(
         name="Lock", description="Keep the performer's shape: no slider and no take changes it", options=set()
     )
@@ -323,9 +328,13 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     )
 
 
-def to_settings(scene: bpy.types.Scene, preferences: Any) -> Settings:
-    """The frozen settings of a capture from the scene's choices and the machine's preferences."""
+def to_settings(scene: bpy.types.Scene, preferences: Any, *, own_hands: bool = False) -> Settings:
+    """The frozen settings of a capture from the scene's choices and the machine's preferences.
+
+    `own_hands`: also whether to solve with the user's MANO files; the shape of the free hand says nothing about them.
+    """
     chosen = scene.handmocap
+    mano = own_hands and chosen.use_mano
     return Settings(
         hands=chosen.hands,
         start=str(chosen.range_start) if chosen.use_range else "",
@@ -334,7 +343,9 @@ def to_settings(scene: bpy.types.Scene, preferences: Any) -> Settings:
         region=tuple(chosen.region) if chosen.use_region else None,
         fov=_field_of_view(scene),
         palm_mm=chosen.palm if chosen.use_performer else None,
-        betas=tuple(chosen.betas) if chosen.use_performer and any(chosen.betas) else (),
+        betas=tuple(chosen.betas) if chosen.use_performer and any(chosen.betas) and not mano else (),
+        mano_right=bpy.path.abspath(preferences.mano_right) if mano and preferences.mano_right else "",
+        mano_left=bpy.path.abspath(preferences.mano_left) if mano and preferences.mano_left else "",
         calibrate=chosen.calibrate,
         smoothing=chosen.smoothing,
         device=preferences.device,

@@ -8,7 +8,7 @@ keeps its meaning to the last bit. All a rig needs to change its shape is stored
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..engine.errors import BadInputError
 from ..engine.hand.free import HandSurface, Hinges, free_hand, free_hinges, free_surface
+from ..engine.hand.mano import hinges_from_joints
 from ..engine.hand.model import HandModel
 from ..engine.hand.names import (
     FINGERS,
@@ -79,6 +80,15 @@ def add_hands(
     }
 
 
+def add_hands_of(
+    scene: bpy.types.Scene, models: Mapping[Side, HandModel], sides: Iterable[Side]
+) -> dict[Side, HandRig]:
+    """Add hands of the model a take was solved with: the free hand in full, a user's own with what its file says."""
+    if models["right"].id == free_hand("right").id:
+        return add_hands(scene, sides)
+    return {side: add_hand(scene, models[side], hinges_from_joints(models[side])) for side in sides}
+
+
 def add_hand(
     scene: bpy.types.Scene,
     model: HandModel,
@@ -114,12 +124,15 @@ def add_hand(
     return HandRig(model.side, armature, mesh)
 
 
-def find_hands(scene: bpy.types.Scene) -> dict[Side, HandRig]:
-    """The hand rigs of a scene; of several on a side, the one whose name sorts first."""
+def find_hands(scene: bpy.types.Scene, *, model: str | None = None) -> dict[Side, HandRig]:
+    """The hand rigs of a scene; of several on a side, the one whose name sorts first.
+
+    `model`: only rigs made of the hand model with this id.
+    """
     found: dict[Side, HandRig] = {}
     for obj in sorted(scene.objects, key=lambda o: o.name):
         side = side_of(obj)
-        if side is not None and side not in found:
+        if side is not None and side not in found and model in (None, obj.data[_DATA]["model"]):
             found[side] = HandRig(side, obj, skin_of(obj))
     return found
 

@@ -106,8 +106,13 @@ def _rigs(scene: bpy.types.Scene, take: Take) -> dict[Side, HandRig]:
     sides = [side for side in SIDES if take.track(side).present.any()]
     if not sides:
         raise BadInputError("The take holds no hand in any frame; capture the clip again with other settings.")
-    found = hand_rig.find_hands(scene)
-    made = hand_rig.add_hands(scene, [side for side in sides if side not in found])
+    # Only here: enabling the extension must not load the pipeline.
+    from ..engine.pipeline import hand_models
+
+    # A take's rotations are about the joints of its own model; on another hand they would be another pose.
+    models = hand_models(take)
+    found = hand_rig.find_hands(scene, model=models["right"].id)
+    made = hand_rig.add_hands_of(scene, models, [side for side in sides if side not in found])
     return {side: (found | made)[side] for side in sides}
 
 

@@ -59,7 +59,7 @@ class HANDMOCAP_OT_capture(EngineModal, bpy.types.Operator):
         out = self._unfinished(where, source) if self.resume else takes.new_path(where, source)
         cache = preferences.get(context).cache_path
         cache.mkdir(parents=True, exist_ok=True)
-        settings = to_settings(context.scene, preferences.get(context))
+        settings = to_settings(context.scene, preferences.get(context), own_hands=True)
         if properties(context).lens == "CAMERA":
             path = camera_path.write(context.scene, Path(source), cache / f"{out.name}.camera.npz")
             settings = replace(settings, camera_path=str(path))

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from .. import preferences
 from ..bridge import engine_job
 from ..operators import preview_picture
 from ..operators.capture import PURPOSE, HANDMOCAP_OT_cancel_capture, HANDMOCAP_OT_capture
@@ -30,6 +31,8 @@ class _Capture:
         row = column.row()
         row.active = not chosen.use_performer
         row.prop(chosen, "calibrate", text="Shape from Footage")
+        if preferences.has_mano(context):
+            column.prop(chosen, "use_mano")
         column = layout.column(heading="When Done")
         column.prop(chosen, "apply_when_done", text="Apply to Hands")
         if chosen.apply_when_done:

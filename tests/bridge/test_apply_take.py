@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
+from mano_files import mano_tables
 from numpy.typing import NDArray
 
 from blender_handmocap.bridge import actions, camera as take_camera, hand_rig, scene as take_scene, timing
@@ -19,6 +20,7 @@ from blender_handmocap.bridge.take_on_rig import CONFIDENCE
 from blender_handmocap.bridge.timing import Timing
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import BadInputError
+from blender_handmocap.engine.hand.hands import mano_hands
 from blender_handmocap.engine.hand.names import KEYPOINT_OF_JOINT, SIDES, TIP_KEYPOINTS
 from blender_handmocap.engine.take import State, Take
 
@@ -292,3 +294,24 @@ def test_a_clip_that_blender_cannot_read_is_a_note(scene: bpy.types.Scene, make_
     (tmp_path / "broken.mp4").write_bytes(b"no movie")
     applied = take_scene.apply_take(scene, make_take(5), tmp_path / "broken.mp4")
     assert set(applied.rigs) == set(SIDES)
+
+
+def test_a_take_of_mano_hands_goes_on_mano_hands(scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
+    file = tmp_path / "MANO_RIGHT.npz"
+    np.savez(file, **mano_tables("right"))
+    hands = mano_hands(file)
+    hand_rig.add_hands(scene)
+    take = make_take()
+    own = replace(take, meta={**take.meta, "hand_model": hands.id, "settings": {"mano_right": str(file)}})
+    applied = take_scene.apply_take(scene, own, with_camera=False)
+    for side in ("left", "right"):
+        assert applied.rigs[side].armature is not hand_rig.find_hands(scene)[side].armature
+        assert len(applied.rigs[side].mesh.data.vertices) == len(hands.model(side).template)
+    again = take_scene.apply_take(scene, own, with_camera=False)
+    assert again.rigs["right"].armature is applied.rigs["right"].armature
+    assert (
+        take_scene.apply_take(scene, take, with_camera=False).rigs["right"].armature is not again.rigs["right"].armature
+    )
+    file.unlink()
+    with pytest.raises(BadInputError, match="MANO"):
+        take_scene.apply_take(scene, own, with_camera=False)

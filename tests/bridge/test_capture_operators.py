@@ -101,6 +101,12 @@ def test_capture_says_what_is_missing(enabled: bpy.types.Scene, tmp_path: Path) 
 def test_settings_follow_the_properties(enabled: bpy.types.Scene) -> None:
     chosen = enabled.handmocap
     assert properties.to_settings(enabled, MachineChoices()) == Settings(device="cpu", threads=1)
+    chosen.use_mano = True
+    machine = MachineChoices()
+    machine.mano_right, machine.mano_left = "/files/MANO_RIGHT.pkl", ""
+    own = properties.to_settings(enabled, machine, own_hands=True)
+    assert own == Settings(device="cpu", threads=1, mano_right="/files/MANO_RIGHT.pkl")
+    assert properties.to_settings(enabled, machine).mano_right == ""
     chosen.hands, chosen.mirrored, chosen.use_range = "left", True, True
     chosen.range_start, chosen.range_end = 5, 50
     chosen.use_region, chosen.region = True, (0.25, 0.0, 0.75, 1.0)
