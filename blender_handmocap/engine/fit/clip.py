@@ -83,6 +83,8 @@ def solve(
     spheres = SphereSet.on_chain(fitted_spheres(model.right, energy.chain.rest), energy.chain)
     if choices.mode != "stills":
         states = _through_windows(take, hands, states, energy, plain, spheres, report)
+    # What was seen is the largest part of a long clip's memory, and the results come beside it.
+    hands = [replace(hand, seen=hand.seen.take(np.zeros(0, np.intp))) for hand in hands]
     tracks = {side: HandTrack.absent(len(take)) for side in SIDES}
     for hand in hands:
         tracks[hand.side] = _track(take, hand, states[hand.side], energy.chain, model)
