@@ -44,7 +44,7 @@ class HANDMOCAP_OT_import_results(bpy.types.Operator, ImportHelper):
 
     def _import(self, context: bpy.types.Context) -> Iterable[str]:
         from .. import preferences
-        from ..engine.imports.mano_results import import_results
+        from ..engine.imports.hand_results import import_results
         from ..engine.pipeline import solved
 
         scene = context.scene

@@ -16,7 +16,7 @@ from blender_handmocap.engine.fit.clip import solve
 from blender_handmocap.engine.fit.hinges import rotations_from_angles
 from blender_handmocap.engine.hand.free import free_hand, free_hinges
 from blender_handmocap.engine.hand.names import JOINT_NAMES, SIDES
-from blender_handmocap.engine.imports.mano_results import import_results
+from blender_handmocap.engine.imports.hand_results import import_results
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import Take
 
