@@ -15,11 +15,12 @@ import pytest
 from tools.console import ROOT
 
 OURS = ("blender_handmocap", "training", "benchmarks", "examples", "tests", "tools")
+CHOICES = {"preferences", "properties", "character_properties", "property_items"}
 MAY_USE = {
     # who: whom it may import, itself aside
-    "panels": {"operators", "bridge", "engine", "preferences", "properties"},
-    "operators": {"bridge", "engine", "preferences", "properties"},
-    "bridge": {"engine", "preferences", "properties"},
+    "panels": {"operators", "bridge", "engine", *CHOICES},
+    "operators": {"bridge", "engine", *CHOICES},
+    "bridge": {"engine", *CHOICES},
     "engine": set(),
 }
 
