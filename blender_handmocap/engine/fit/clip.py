@@ -137,18 +137,7 @@ def _hand(take: Take, side: Side, chain: Chain, settings: FitSettings) -> Hand |
     if not len(frames):
         return None
     time = take.time[frames]
-    seen = observations.seen_hands(
-        np.full(len(frames), side == "left"),
-        chain,
-        settings,
-        pixels=track.seen2d[frames],
-        pixel_sigma=track.seen2d_sigma[frames],
-        points=track.seen3d[frames],
-        point_sigma=track.seen3d_sigma[frames],
-        visibility=track.visibility[frames],
-        camera=take.K if take.K.ndim == 2 else take.K[frames],
-        distortion=take.dist,
-    )
+    seen = observations.of_track(take, side, frames, chain, settings)
     seen = replace(
         seen,
         ray_weight=fixes.faded(seen.ray_weight, given, frames, time),

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..camera import Camera
 from ..hand.free import free_hand
 from ..hand.model import RestHand
+from ..hand.names import Side
 from ..see.definitions import offsets
+from ..take import Take
 from .kinematics import PALM_POINTS, POINT_ORDER, Chain, IntArray
 from .settings import FitSettings
 from .spatial import Array
@@ -76,6 +78,23 @@ def undistorted(pixels: ArrayLike, matrix: ArrayLike, distortion: ArrayLike) -> 
         part = out[group]
         part[known[group]] = camera.rays(points[group][known[group]])[:, :2]
     return out
+
+
+def of_track(take: Take, side: Side, frames: IntArray, chain: Chain, settings: FitSettings) -> Seen:
+    """What a take holds of one hand's frames (B,)."""
+    track = take.track(side)
+    return seen_hands(
+        np.full(len(frames), side == "left"),
+        chain,
+        settings,
+        pixels=track.seen2d[frames],
+        pixel_sigma=track.seen2d_sigma[frames],
+        points=track.seen3d[frames],
+        point_sigma=track.seen3d_sigma[frames],
+        visibility=track.visibility[frames],
+        camera=take.K if take.K.ndim == 2 else take.K[frames],
+        distortion=take.dist,
+    )
 
 
 def seen_hands(

@@ -163,19 +163,7 @@ def held_out_error(take: Take, betas: Array, settings: FitSettings, hands: Hands
         if not len(frames):
             continue
         frames = frames[np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().astype(int)]
-        track = take.track(side)
-        seen = observations.seen_hands(
-            np.full(len(frames), side == "left"),
-            energy.chain,
-            settings,
-            pixels=track.seen2d[frames],
-            pixel_sigma=track.seen2d_sigma[frames],
-            points=track.seen3d[frames],
-            point_sigma=track.seen3d_sigma[frames],
-            visibility=track.visibility[frames],
-            camera=take.K if take.K.ndim == 2 else take.K[frames],
-            distortion=take.dist,
-        )
+        seen = observations.of_track(take, side, frames, energy.chain, settings)
         state = hypotheses.independent(energy, seen).state
         points = energy.chain.pose(state).points + state.translation[:, None]
         away = (points[:2] / np.maximum(points[2], 1e-3) - seen.rays) / seen.ray_sigma
