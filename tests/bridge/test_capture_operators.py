@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,34 +12,14 @@ import bpy
 import cv2
 import numpy as np
 import pytest
+from machine_choices import MachineChoices
 
-import blender_handmocap
-from blender_handmocap import preferences, properties
+from blender_handmocap import properties
 from blender_handmocap.bridge import engine_job, hand_rig, take_list, takes
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import Take, load_take, save_take
 
 MakeTake = Callable[..., Take]
-
-
-class MachineChoices:
-    """Preferences as a package without an extension's own has none."""
-
-    device, threads = "cpu", 1
-
-    def __init__(self, cache: Path = Path()) -> None:
-        self.cache_path = cache
-
-
-@pytest.fixture
-def enabled(scene: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[bpy.types.Scene]:
-    monkeypatch.setattr(preferences, "get", lambda context=None: MachineChoices(tmp_path / "user" / "cache"))
-    monkeypatch.setattr(preferences, "user_folder", lambda name: tmp_path / "user" / name)
-    blender_handmocap.register()
-    try:
-        yield bpy.context.scene
-    finally:
-        blender_handmocap.unregister()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -15,8 +15,6 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from drawn_hands import draw, poses, write_clip
 
-import blender_handmocap
-from blender_handmocap import preferences
 from blender_handmocap.bridge import camera_path, engine_job, example, hand_rig, poses as hand_poses, windows
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.errors import BadInputError
@@ -26,27 +24,6 @@ from blender_handmocap.operators import cameras
 from blender_handmocap.properties import camera_of
 
 MakeTake = Callable[..., Take]
-
-
-class MachineChoices:
-    """Preferences as a package without an extension's own has none."""
-
-    device, threads = "cpu", 1
-
-    def __init__(self, cache: Path) -> None:
-        self.cache_path = cache
-
-
-@pytest.fixture
-def enabled(scene: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[bpy.types.Scene]:
-    monkeypatch.setattr(preferences, "get", lambda context=None: MachineChoices(tmp_path / "user" / "cache"))
-    monkeypatch.setattr(preferences, "user_folder", lambda name: tmp_path / "user" / name)
-    blender_handmocap.register()
-    try:
-        yield bpy.context.scene
-    finally:
-        blender_handmocap.unregister()
-        engine_job.stop_all()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -11,35 +10,12 @@ import numpy as np
 import pytest
 from drawn_hands import write_clip
 
-import blender_handmocap
-from blender_handmocap import preferences
 from blender_handmocap.bridge import engine_job, hand_rig
 from blender_handmocap.bridge.live import LiveTarget
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.names import FINGERS, SIDES, Side
 from blender_handmocap.engine.rigs.preset import BoneMap
 from blender_handmocap.engine.take import load_take
-
-
-class MachineChoices:
-    """Preferences as a package without an extension's own has none."""
-
-    device, threads = "cpu", 1
-
-    def __init__(self, cache: Path) -> None:
-        self.cache_path = cache
-
-
-@pytest.fixture
-def enabled(scene: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[bpy.types.Scene]:
-    monkeypatch.setattr(preferences, "get", lambda context=None: MachineChoices(tmp_path / "user" / "cache"))
-    monkeypatch.setattr(preferences, "user_folder", lambda name: tmp_path / "user" / name)
-    blender_handmocap.register()
-    try:
-        yield bpy.context.scene
-    finally:
-        blender_handmocap.unregister()
-        engine_job.stop_all()
 
 
 @pytest.fixture(scope="module")
