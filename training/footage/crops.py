@@ -133,8 +133,7 @@ def draw_crop(
     truth = scene.hands[hand]
     points = keypoints2d(scene, hand)
     box = jittered(points, jitter, np.random.default_rng(box_seed))
-    picture = draw(crop_scene(scene, box, size), grain_seed, quality=quality, hands_shown=hands_shown)
-    picture = _beyond_edge(picture, scene, box, size)
+    picture = draw_box(scene, box, grain_seed, quality=quality, size=size, hands_shown=hands_shown)
     mirrored = truth.side == "left"
     if mirrored:
         picture = picture.mirrored()
@@ -146,6 +145,21 @@ def draw_crop(
         box=box,
         mirrored=mirrored,
     )
+
+
+def draw_box(
+    scene: Scene,
+    box: ArrayLike,
+    seed: int | np.random.SeedSequence,
+    *,
+    quality: Quality = "full",
+    size: int = CROP_SIZE,
+    hands_shown: bool = True,
+) -> Picture:
+    """Draw what a square box (5,) of the scene's picture shows; beyond its border the edge is repeated."""
+    square = np.asarray(box, dtype=np.float64)
+    picture = draw(crop_scene(scene, square, size), seed, quality=quality, hands_shown=hands_shown)
+    return _beyond_edge(picture, scene, square, size)
 
 
 def keypoints2d(scene: Scene, hand: int) -> Array:
