@@ -9,6 +9,7 @@ from typing import Any, Final
 import bpy
 
 from .bridge.character import Anchor, Choices, Edited, Place, Reach, WristMotion
+from .bridge.edits import Changes
 from .bridge.thin_keys import Thinning
 
 WRISTS: Final = (
@@ -20,6 +21,12 @@ ANCHORS: Final = (
     (Anchor.CHEST.value, "Chest", "The hands go along with the chest"),
     (Anchor.HEAD.value, "Head", "The hands go along with the head, as for hands that touch the face"),
     (Anchor.STILL.value, "Nothing", "The hands stay where the character stands at rest"),
+)
+
+CHANGES: Final = (
+    (Changes.CORRECT.value, "Become Corrections", "The new take has them exactly; the frames around follow"),
+    (Changes.LAYER.value, "A Layer of Their Own", "They lie over every new take as an NLA layer that can be muted"),
+    (Changes.ASK.value, "Ask", "Stop and say how many frames were changed since the take was applied"),
 )
 
 EDITED: Final = (
@@ -52,6 +59,12 @@ class HANDMOCAP_PG_review(bpy.types.PropertyGroup):
         default=True,
         options=set(),
         update=_redraw_timelines,
+    )
+    changes: bpy.props.EnumProperty(
+        name="Changed Keys",
+        description="What becomes of keys you changed on the hands when their take is fixed or smoothed again",
+        items=CHANGES,
+        options=set(),
     )
 
 

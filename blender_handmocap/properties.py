@@ -280,6 +280,9 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     )
     takes: bpy.props.CollectionProperty(type=HANDMOCAP_PG_take)
     take_index: bpy.props.IntProperty(name="Take", description="The selected take", options=set())
+    other_take: bpy.props.StringProperty(
+        name="Other Take", description="Another take of the same clip, to compare with or to use frames of"
+    )
     live_source: bpy.props.StringProperty(
         name="Camera",
         description="The camera's number, 0 for the first, or a movie to play as one",

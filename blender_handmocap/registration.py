@@ -27,6 +27,7 @@ from .operators import (
     performer,
     pose_hand,
     review,
+    several_takes,
     take_list,
     use_clip,
 )
@@ -101,6 +102,9 @@ CLASSES: Final[tuple[type, ...]] = (
     review.HANDMOCAP_OT_clear_points,
     review.HANDMOCAP_OT_resolve,
     review.HANDMOCAP_OT_apply_again,
+    several_takes.HANDMOCAP_OT_compare_takes,
+    several_takes.HANDMOCAP_OT_stop_comparing,
+    several_takes.HANDMOCAP_OT_use_range,
     # Panels stand in the sidebar in this order: that of the work.
     hands.HANDMOCAP_PT_hands,
     hands.HANDMOCAP_PT_pose,
@@ -114,6 +118,7 @@ CLASSES: Final[tuple[type, ...]] = (
     live_panel.HANDMOCAP_PT_live,
     workflow.HANDMOCAP_UL_takes,
     workflow.HANDMOCAP_PT_takes,
+    workflow.HANDMOCAP_PT_several_takes,
     review_panel.HANDMOCAP_PT_review,
     clean_up_panel.HANDMOCAP_PT_clean_up,
     character_panel.HANDMOCAP_PT_character,

@@ -47,6 +47,8 @@ _DATA: Final = "handmocap"
 """Custom property of the armature data that holds what the rig needs to change its shape."""
 _BONE_INDEX: Final = "handmocap_bone"
 """Custom property of a bone: its index in JOINT_BONES, which survives renaming."""
+_APART: Final = "handmocap_apart"
+"""Custom property of an armature object that is none of the scene's own hands."""
 _SHAPE_KEY: Final = "beta{}"
 _SHAPE_RANGE: Final = 5.0
 """How many standard deviations a shape key can be dragged; the components are scaled to one."""
@@ -127,14 +129,29 @@ def add_hand(
 def find_hands(scene: bpy.types.Scene, *, model: str | None = None) -> dict[Side, HandRig]:
     """The hand rigs of a scene; of several on a side, the one whose name sorts first.
 
-    `model`: only rigs made of the hand model with this id.
+    `model`: only rigs made of the hand model with this id. Hands that were `set_apart` do not count.
     """
-    found: dict[Side, HandRig] = {}
-    for obj in sorted(scene.objects, key=lambda o: o.name):
+    found: dict[Side, bpy.types.Object] = {}
+    # Panels ask this at every redraw: nothing is sorted, and little is asked of what is no armature.
+    for obj in scene.objects:
         side = side_of(obj)
-        if side is not None and side not in found and model in (None, obj.data[_DATA]["model"]):
-            found[side] = HandRig(side, obj, skin_of(obj))
-    return found
+        if side is None or _APART in obj or model not in (None, obj.data[_DATA]["model"]):
+            continue
+        if side not in found or obj.name < found[side].name:
+            found[side] = obj
+    return {side: HandRig(side, found[side], skin_of(found[side])) for side in SIDES if side in found}
+
+
+def set_apart(rig: HandRig, collection: bpy.types.Collection) -> None:
+    """Move a hand into another collection, where it only shows something: nobody finds or selects it."""
+    rig.armature[_APART] = True
+    for obj in (rig.armature, rig.mesh):
+        if obj is None:
+            continue
+        for holder in obj.users_collection:
+            holder.objects.unlink(obj)
+        collection.objects.link(obj)
+        obj.hide_select = True
 
 
 def side_of(obj: bpy.types.Object | None) -> Side | None:

@@ -14,7 +14,7 @@ from mathutils import Vector
 from ..engine.errors import BadInputError
 from ..engine.hand.names import SIDES, Side
 from ..engine.take import Take
-from . import camera as take_camera, camera_path, hand_rig, take_on_rig, timing
+from . import camera as take_camera, camera_path, edit_layer, hand_rig, take_on_rig, timing
 from .channels import Written
 from .hand_rig import HandRig
 from .timing import Timing
@@ -48,6 +48,7 @@ def apply_take(
     push_down: bool = False,
     keep_shape: bool = False,
     passing: bool = False,
+    keep_layer: bool = False,
 ) -> AppliedTake:
     """Put a take on the hands of a scene, which are made when missing.
 
@@ -55,6 +56,7 @@ def apply_take(
     at true times. `start` None: the scene's first frame. `set_range` None: only a scene without animation gets the
     take's range. `clip_path` None: where the take says its footage is; a missing clip is a note, not an error.
     `keep_shape` leaves the hands' shape as it is. A `passing` take is taken away again by the next one.
+    `keep_layer` leaves the layer of changes on; it belongs to the take before, so otherwise it is muted.
     """
     if not len(take):
         raise BadInputError("The take holds no frames; capture the clip again.")
@@ -82,6 +84,9 @@ def apply_take(
     rigs = _rigs(scene, take)
     # Keys of a passing take are nobody's work, and must not go into the NLA.
     was_passing = take_on_rig.drop_passing(rigs.values())
+    if not keep_layer:
+        for rig in rigs.values():
+            edit_layer.put_away(rig.armature)
     world = camera_path.in_world(take)
     written = take_on_rig.apply(
         world, rigs, frames, name=name, push_down=push_down and not was_passing, keep_shape=keep_shape, passing=passing

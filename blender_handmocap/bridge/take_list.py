@@ -38,6 +38,11 @@ def selected_path(scene: bpy.types.Scene) -> Path:
     entry = selected(scene)
     if entry is None:
         raise BadInputError("No take is selected; capture a clip or add a take file to the list.")
+    return path_of(entry)
+
+
+def path_of(entry: Any) -> Path:
+    """Where a take of the list is now."""
     path = takes.found(entry.path)
     if path is None:
         raise BadInputError(

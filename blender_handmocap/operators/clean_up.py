@@ -13,7 +13,7 @@ from ..engine.errors import BadInputError
 from ..engine.polish import PolishSettings
 from ..engine.take import load_take, save_take
 from .reporting import Result, properties, told
-from .review import apply_in_place, shown
+from .review import apply_in_place, has_layer, shown, with_changes
 from .take_list import has_take
 
 
@@ -38,16 +38,19 @@ class HANDMOCAP_OT_polish_take(bpy.types.Operator):
 
         source = take_list.selected_path(context.scene)
         take = load_take(source)
-        is_shown, changed = _is_shown(context), 0
+        is_shown, changed, layered = _is_shown(context), 0, has_layer(context)
         if is_shown:
             _, rigs = shown(context)
-            take, changed = edits.with_edits(take, rigs, context.scene.frame_current)
+            before = take
+            take, changed = with_changes(context, take, rigs)
         smoothed = repolish(take, choices_of(properties(context)), parent=source)
         path = takes.new_path(source.parent, takes.display_name(source).rpartition("_")[0] or source.name)
         save_take(smoothed, path)
         take_list.add(context.scene, path, summary=take_list.selected(context.scene).summary)
         if is_shown:
-            apply_in_place(context)
+            if layered:
+                edits.into_layer(before, rigs, context.scene.frame_current)
+            apply_in_place(context, keep_layer=layered)
         kept = f" {changed} changed frames were kept." if changed else ""
         return [f"Smoothed into {takes.display_name(path)}.{kept}"]
 

@@ -9,7 +9,8 @@ from typing import Final
 import bpy
 import numpy as np
 
-from ..bridge import drag_points, edits, engine_job, hand_rig, scene as take_scene, take_list, takes
+from ..bridge import drag_points, edit_layer, edits, engine_job, hand_rig, scene as take_scene, take_list, takes
+from ..bridge.edits import Changes
 from ..bridge.engine_job import JobState, Message
 from ..bridge.hand_rig import HandRig
 from ..bridge.timing import Timing
@@ -18,7 +19,7 @@ from ..engine.errors import BadInputError
 from ..engine.hand.names import SIDES, Side
 from ..engine.take import CorrectionKind, Take, load_take, save_take
 from .engine_modal import EngineModal
-from .reporting import Result, told
+from .reporting import Result, properties, told
 from .take_list import has_take
 
 PURPOSE: Final = "resolve"
@@ -134,7 +135,10 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
         from .. import preferences
 
         take, rigs = shown(context)
-        take, changed = edits.with_edits(take, rigs, context.scene.frame_current)
+        if self.fix == "POSE":
+            take, changed = edits.with_edits(take, rigs, context.scene.frame_current)
+        else:
+            take, changed = with_changes(context, take, rigs)
         for (side, index), pixels in drag_points.moved(context.scene, take).items():
             take, changed = review.pointed(take, side, index, pixels), changed + 1
         if self.fix != "POSE":
@@ -151,9 +155,11 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
         return {"type": "resolve", "take": str(request), "out": str(out)}
 
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
-        before = take_list.selected(context.scene).name
+        entry = take_list.selected(context.scene)
+        before, path = entry.name, entry.path
         take_list.add(context.scene, state.take, summary=state.summary)
-        bpy.ops.handmocap.apply_again("EXEC_DEFAULT", True)
+        layer = path if self.fix != "POSE" and has_layer(context) else ""
+        bpy.ops.handmocap.apply_again("EXEC_DEFAULT", True, layered=layer)
         self.report({"INFO"}, f"{before} was solved again as {take_list.selected(context.scene).name}.")
 
     def _marked(self, context: bpy.types.Context, take: Take, rigs: Mapping[Side, HandRig]) -> Take:
@@ -182,19 +188,56 @@ class HANDMOCAP_OT_apply_again(bpy.types.Operator):
     bl_description = "Put the selected take where the one before it stood"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
+    layered: bpy.props.StringProperty(
+        name="Take Before",
+        description="What was changed about this take becomes a layer over the new one",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
     def execute(self, context: bpy.types.Context) -> Result:
         return told(self, lambda: self._apply(context))
 
     def _apply(self, context: bpy.types.Context) -> Iterable[str]:
         drag_points.clear(context.scene)
-        apply_in_place(context)
+        if self.layered:
+            before = takes.found(self.layered)
+            _, rigs = shown(context)
+            if before is not None:
+                edits.into_layer(load_take(before), rigs, context.scene.frame_current)
+        apply_in_place(context, keep_layer=bool(self.layered))
         return ()
 
 
-def apply_in_place(context: bpy.types.Context) -> None:
-    """Put the selected take on the hands at the frames at which they show the one before it."""
+def has_layer(context: bpy.types.Context) -> bool:
+    """Whether changes of the hands are to be kept in a layer of their own."""
+    return Changes(properties(context).review.changes) is Changes.LAYER
+
+
+def with_changes(context: bpy.types.Context, take: Take, rigs: Mapping[Side, HandRig]) -> tuple[Take, int]:
+    """The take with what was changed on the hands as corrections, and in how many frames, as the user wants it.
+
+    Where changes are to be a layer the take stays as it is: the layer is written when the new take is applied.
+    """
+    fixed, count = edits.with_edits(take, rigs, context.scene.frame_current)
+    how = Changes(properties(context).review.changes)
+    if how is Changes.ASK and count:
+        raise BadInputError(
+            f"The hands were changed in {count} frame{'s' * (count > 1)} since the take was applied; choose under "
+            "Review & Fix what becomes of changed keys, then press this again."
+        )
+    return (take, count) if how is Changes.LAYER else (fixed, count)
+
+
+def apply_in_place(context: bpy.types.Context, *, keep_layer: bool = False) -> None:
+    """Put the selected take on the hands at the frames at which they show the one before it.
+
+    Without `keep_layer` a layer of changes goes: the new take has them as corrections.
+    """
     take, rigs = shown(context)
     frames = edits.frames_of(next(iter(rigs.values())), take)
+    if not keep_layer:
+        for rig in rigs.values():
+            edit_layer.remove(rig.armature)
     # Frames a whole scene frame apart were applied one by one; others at their true times.
     even = np.allclose(np.diff(frames), np.diff(take.frame.astype(float)))
     take_scene.apply_take(
@@ -205,4 +248,5 @@ def apply_in_place(context: bpy.types.Context) -> None:
         start=round(frames[0]),
         with_camera=False,
         set_range=False,
+        keep_layer=keep_layer,
     )

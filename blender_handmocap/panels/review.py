@@ -40,6 +40,7 @@ class HANDMOCAP_PT_review(SidebarPanel, bpy.types.Panel):
                 sure = rig.armature[CONFIDENCE]
                 layout.progress(factor=sure, type="BAR", text=f"{rig.side.capitalize()}: {sure:.0%} sure")
         layout.prop(scene.handmocap.review, "show_confidence", text="In Timeline")
+        layout.prop(scene.handmocap.review, "changes")
         row = layout.row(align=True)
         row.operator(HANDMOCAP_OT_next_weak_frame.bl_idname, text="", icon="PREV_KEYFRAME").back = True
         row.operator(HANDMOCAP_OT_next_weak_frame.bl_idname, icon="NEXT_KEYFRAME").back = False

@@ -7,6 +7,12 @@ from typing import Any
 
 import bpy
 
+from ..bridge import compare
+from ..operators.several_takes import (
+    HANDMOCAP_OT_compare_takes,
+    HANDMOCAP_OT_stop_comparing,
+    HANDMOCAP_OT_use_range,
+)
 from ..operators.take_list import HANDMOCAP_OT_add_take, HANDMOCAP_OT_apply_take, HANDMOCAP_OT_remove_take
 from .common import SidebarPanel, draw_sentence, split
 
@@ -38,4 +44,26 @@ class HANDMOCAP_PT_takes(SidebarPanel, bpy.types.Panel):
                 draw_sentence(layout, note, "ERROR" if "damaged" in note else "QUESTION")
         layout.prop(chosen, "timing")
         layout.prop(chosen, "push_down", text="Push Down")
-        layout.operator(HANDMOCAP_OT_apply_take.bl_idname, icon="CHECKMARK")
+        column = layout.column()
+        column.scale_y = 1.4
+        column.operator(HANDMOCAP_OT_apply_take.bl_idname, icon="CHECKMARK")
+
+
+class HANDMOCAP_PT_several_takes(SidebarPanel, bpy.types.Panel):
+    bl_idname = "HANDMOCAP_PT_several_takes"
+    bl_label = "Compare and Combine"
+    bl_parent_id = "HANDMOCAP_PT_takes"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = split(self.layout)
+        scene = context.scene
+        layout.prop_search(scene.handmocap, "other_take", scene.handmocap, "takes", text="Other Take", icon="ACTION")
+        row = layout.row(align=True)
+        row.operator(HANDMOCAP_OT_compare_takes.bl_idname, icon="MOD_MIRROR")
+        if compare.shown(scene):
+            row.operator(HANDMOCAP_OT_stop_comparing.bl_idname, text="", icon="X")
+        text = "Use Its Range"
+        if scene.use_preview_range:
+            text = f"Use Its Frames {scene.frame_preview_start} to {scene.frame_preview_end}"
+        layout.operator(HANDMOCAP_OT_use_range.bl_idname, text=text, icon="PREVIEW_RANGE")

@@ -152,7 +152,7 @@ def check_ten_poses(scene: bpy.types.Scene, take: Take, armature: bpy.types.Obje
             ours = expected(take, side, index, seen_hand(take, side, index))
             apart = degrees_between(directions(theirs[side]), directions(ours))
             assert apart.max() < CLOSE, (index, side, apart)
-            assert degrees_between(palm_normal(theirs[side], side), palm_normal(ours, side)) < 2 * CLOSE
+            assert degrees_between(palm_normal(theirs[side], side), palm_normal(ours, side)) < CLOSE
             if index == 1:  # a fist
                 assert min(flexion(theirs[side], side, f) for f in ("index", "middle", "ring", "pinky")) > 0.3
             if index == 2:  # a thumbs-up: the thumb up from the fist, away from the other fingers
