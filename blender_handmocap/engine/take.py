@@ -67,6 +67,10 @@ def _nan(*shape: int) -> Array:
     return np.full(shape, np.nan)
 
 
+def _nowhere(*shape: int) -> Array:
+    return np.broadcast_to(np.nan, shape)
+
+
 @dataclass(frozen=True)
 class HandTrack:
     """One hand through a take; T frames. Absent frames hold NaN and identity quaternions."""
@@ -99,20 +103,26 @@ class HandTrack:
     @classmethod
     def absent(cls, frames: int) -> HandTrack:
         """A track in which the hand never appears."""
-        still = np.tile(IDENTITY, (frames, JOINT_COUNT, 1))
+        views = cls.absent_views(frames)
+        return cls(**{key: getattr(views, key).copy() for key in _TRACK_KEYS})
+
+    @classmethod
+    def absent_views(cls, frames: int) -> HandTrack:
+        """The same in read-only arrays that take no room: for a track whose fields are about to be replaced."""
+        still = np.broadcast_to(IDENTITY, (frames, JOINT_COUNT, 4))
         return cls(
-            state=np.zeros(frames, np.uint8),
-            confidence=np.zeros(frames),
-            seen2d=_nan(frames, KEYPOINT_COUNT, 2),
-            seen2d_sigma=_nan(frames, KEYPOINT_COUNT),
-            seen3d=_nan(frames, KEYPOINT_COUNT, 3),
-            seen3d_sigma=_nan(frames, KEYPOINT_COUNT),
-            visibility=np.zeros((frames, KEYPOINT_COUNT)),
+            state=np.broadcast_to(np.uint8(State.ABSENT), (frames,)),
+            confidence=np.broadcast_to(0.0, (frames,)),
+            seen2d=_nowhere(frames, KEYPOINT_COUNT, 2),
+            seen2d_sigma=_nowhere(frames, KEYPOINT_COUNT),
+            seen3d=_nowhere(frames, KEYPOINT_COUNT, 3),
+            seen3d_sigma=_nowhere(frames, KEYPOINT_COUNT),
+            visibility=np.broadcast_to(0.0, (frames, KEYPOINT_COUNT)),
             raw_rotation=still,
-            raw_translation=_nan(frames, 3),
-            rotation=still.copy(),
-            translation=_nan(frames, 3),
-            points=_nan(frames, KEYPOINT_COUNT, 3),
+            raw_translation=_nowhere(frames, 3),
+            rotation=still,
+            translation=_nowhere(frames, 3),
+            points=_nowhere(frames, KEYPOINT_COUNT, 3),
         )
 
     @property
@@ -270,7 +280,7 @@ def _take_from(data: dict[str, Any], source: Path) -> Take:
 
 
 def _track_from(data: dict[str, Any], side: Side, frames: int) -> HandTrack:
-    track = HandTrack.absent(frames)
+    track = HandTrack.absent_views(frames)
     values: dict[str, Any] = {}
     for key in _TRACK_KEYS:
         if f"{side}_{key}" in data:

@@ -24,10 +24,12 @@ def window_of(frames: int, *, noise: float = 0.6, seed: int = 31) -> tuple[Windo
     made = scene(frames, noise=noise, seed=seed)
     settings = FitSettings()
     energy, plain = clip.energies(free_hands(), made.take, settings)
-    hand = clip._hand(made.take, "right", energy.chain, settings)
+    hand = clip._hand(made.take, "right")
     assert hand is not None
-    start = hypotheses.independent(energy, hand.seen).state
-    given = Frames(hand.frames, hand.time, np.zeros(frames, bool), hand.seen, hand.pins)
+    every = np.arange(frames)
+    seen = hand.seen(every, energy.chain, settings)
+    start = hypotheses.independent(energy, seen).state
+    given = Frames(hand.frames, hand.time, np.zeros(frames, bool), seen, hand.pins(every, energy.chain))
     return Window(energy, plain, given, None), start
 
 

@@ -46,6 +46,15 @@ def make_take() -> takes.Take:
     )
 
 
+def test_a_hand_that_never_appears_takes_no_room_where_it_is_replaced() -> None:
+    views, whole = takes.HandTrack.absent_views(FRAMES), takes.HandTrack.absent(FRAMES)
+    for key in takes._TRACK_KEYS:
+        view, array = getattr(views, key), getattr(whole, key)
+        np.testing.assert_array_equal(view, array)
+        assert view.dtype == array.dtype and array.flags.writeable and not view.flags.writeable
+        assert view.strides[0] == 0
+
+
 def test_round_trip_keeps_everything(tmp_path: Path) -> None:
     take = make_take()
     takes.save_take(take, tmp_path / "a.take.npz")

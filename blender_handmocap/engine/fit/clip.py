@@ -10,6 +10,7 @@ solved again gives the same numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from .. import rotations
 from ..errors import CancelledError
 from ..hand.hands import Hands, chosen_hands
-from ..hand.names import JOINT_COUNT, SIDES, Side
+from ..hand.names import JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from ..hand.spheres import fitted_spheres
 from ..progress import Cancelled, OnProgress, Progress
 from ..see.definitions import MODEL
@@ -36,6 +37,8 @@ from .window import Frames, Window, pair_frames
 
 _LEAST_POINTS: Final = 4
 """points that must be seen for a frame to say anything about the pose"""
+_SHOWN: Final = 0.1
+"""weight from which a point counts as one of them"""
 _START_SHARE: Final = 0.5
 """of the progress is reported for the starts, the rest for the windows"""
 _STRETCH: Final = 1000
@@ -48,12 +51,22 @@ class Hand:
     """One side of the clip, ready to be solved: its n frames, right-handed."""
 
     side: Side
+    take: Take
     frames: NDArray[np.intp]
     """(n,) indices into the take"""
     time: spatial.Array
-    seen: observations.Seen
-    pins: fixes.Pins
     given: fixes.SideCorrections
+
+    def seen(self, index: NDArray[np.intp], chain: Chain, settings: FitSettings) -> observations.Seen:
+        """What was seen in the frames of an index array; made anew each time, for all of a clip is too much."""
+        frames, time = self.frames[index], self.time[index]
+        seen = observations.of_track(self.take, self.side, frames, chain, settings)
+        fade = partial(fixes.faded, given=self.given, frames=frames, time=time, when=self.take.time)
+        return replace(seen, ray_weight=fade(seen.ray_weight), point_weight=fade(seen.point_weight))
+
+    def pins(self, index: NDArray[np.intp], chain: Chain) -> fixes.Pins:
+        """What the user fixed in the frames of an index array."""
+        return fixes.pins(self.given, self.side, chain, self.take, self.frames[index])
 
 
 def solve(
@@ -76,16 +89,14 @@ def solve(
     if choices.calibrate:
         take = shape.with_shape(take, shape.calibrate(take, weights, model))
     energy, plain = energies(model, take, weights)
-    hands = [hand for side in SIDES if (hand := _hand(take, side, energy.chain, weights)) is not None]
+    hands = [hand for side in SIDES if (hand := _hand(take, side)) is not None]
     total = sum(len(hand.frames) for hand in hands)
     report = _Report(on_progress, cancelled, total)
     states = {hand.side: _starts(hand, energy, report, ordered=choices.mode != "stills") for hand in hands}
     spheres = SphereSet.on_chain(fitted_spheres(model.right, energy.chain.rest), energy.chain)
     if choices.mode != "stills":
         states = _through_windows(take, hands, states, energy, plain, spheres, report)
-    # What was seen is the largest part of a long clip's memory, and the results come beside it.
-    hands = [replace(hand, seen=hand.seen.take(np.zeros(0, np.intp))) for hand in hands]
-    tracks = {side: HandTrack.absent(len(take)) for side in SIDES}
+    tracks = {side: HandTrack.absent_views(len(take)) for side in SIDES}
     for hand in hands:
         tracks[hand.side] = _track(take, hand, states[hand.side], energy.chain, model)
     seen_keys = ("confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
@@ -125,7 +136,7 @@ class _Report:
             raise CancelledError("Solving was stopped before it was finished; start it again to have the result.")
 
 
-def _hand(take: Take, side: Side, chain: Chain, settings: FitSettings) -> Hand | None:
+def _hand(take: Take, side: Side) -> Hand | None:
     track = take.track(side)
     given = fixes.of_side(take, side)
     enough = np.isfinite(track.seen2d).all(-1).sum(1) >= _LEAST_POINTS
@@ -136,26 +147,21 @@ def _hand(take: Take, side: Side, chain: Chain, settings: FitSettings) -> Hand |
     frames = np.flatnonzero(there)
     if not len(frames):
         return None
-    time = take.time[frames]
-    seen = observations.of_track(take, side, frames, chain, settings)
-    seen = replace(
-        seen,
-        ray_weight=fixes.faded(seen.ray_weight, given, frames, time),
-        point_weight=fixes.faded(seen.point_weight, given, frames, time),
-    )
-    return Hand(side, frames, time, seen, fixes.pins(given, side, chain, take, frames), given)
+    return Hand(side, take, frames, take.time[frames], given)
 
 
 def _starts(hand: Hand, energy: Energy, report: _Report, *, ordered: bool) -> HandState:
     """A pose for every frame on its own; frames that show too little take their neighbour's."""
     count = len(hand.frames)
     parts: list[HandState] = []
+    shown = np.zeros(count, bool)
     done = 0
     while done < count:
         first = max(done - _STRETCH_OVERLAP, 0) if ordered else done
         last = min(done + _STRETCH, count)
         piece = np.arange(first, last)
-        seen = hand.seen.take(piece)
+        seen = hand.seen(piece, energy.chain, energy.settings)
+        shown[piece] = (seen.ray_weight > _SHOWN).sum(0) >= _LEAST_POINTS
         if ordered:
             state = hypotheses.chosen(hypotheses.candidates(energy, seen, hand.time[piece]), hand.time[piece], energy)
         else:
@@ -164,7 +170,6 @@ def _starts(hand: Hand, energy: Energy, report: _Report, *, ordered: bool) -> Ha
         report.add((last - done) * _START_SHARE)
         done = last
     state = concatenate(parts)
-    shown = (hand.seen.ray_weight > 0.1).sum(0) >= _LEAST_POINTS
     if ordered and shown.any() and not shown.all():
         known = np.flatnonzero(shown)
         state = state.take(np.where(shown, np.arange(count), known[nearest(hand.time, hand.time[known])]))
@@ -205,8 +210,8 @@ def _through_windows(
             time=np.concatenate([h.time[inside[h.side]] for h in present]),
             left=left,
             vector=_seen_vector(take, pair_frames(frame, left)[0]),
-            seen=observations.concatenate([h.seen.take(inside[h.side]) for h in present]),
-            pins=fixes.concatenate([h.pins.take(inside[h.side]) for h in present]),
+            seen=observations.concatenate([h.seen(inside[h.side], energy.chain, settings) for h in present]),
+            pins=fixes.concatenate([h.pins(inside[h.side], energy.chain) for h in present]),
         )
         window = Window(energy, plain, frames, spheres)
         start = concatenate([out[h.side].take(inside[h.side]) for h in present])
@@ -280,9 +285,11 @@ def _touches(
 
 def _track(take: Take, hand: Hand, state: HandState, chain: Chain, hands: Hands) -> HandTrack:
     """The solved part of a track, in the hand's own side and in the take's conventions."""
-    track = HandTrack.absent(len(take))
     side, frames = hand.side, hand.frames
-    solved, place = hand_poses(state, side == "left", chain)
+    solved, place = np.empty((len(frames), JOINT_COUNT, 4)), np.empty((len(frames), 3))
+    for first in range(0, len(frames), _STRETCH):
+        piece = np.arange(first, min(first + _STRETCH, len(frames)))
+        solved[piece], place[piece] = hand_poses(state.take(piece), side == "left", chain)
     solved = fixes.with_exact_rotations(solved, hand.given, frames, hand.time)
     solved = rotations.continuous(solved)
     for frame, exact in hand.given.translations.items():
@@ -292,18 +299,18 @@ def _track(take: Take, hand: Hand, state: HandState, chain: Chain, hands: Hands)
     translation = np.full((len(take), 3), np.nan)
     translation[frames] = place
     model = hands.model(side)
-    points = track.points.copy()
-    points[frames] = model.pose(solved, place, model.rest(take.betas, take.size)).keypoints
+    points = np.full((len(take), KEYPOINT_COUNT, 3), np.nan)
+    points[frames] = model.keypoints(solved, place, model.rest(take.betas, take.size))
     kind = np.full(len(take), State.ABSENT, dtype=np.uint8)
     kind[frames] = State.SEEN
     kind[sorted(hand.given.hidden & set(frames.tolist()))] = State.FILLED
     kind[sorted(hand.given.posed_frames)] = State.CORRECTED
     return replace(
-        track,
+        HandTrack.absent_views(len(take)),
         state=kind,
         raw_rotation=rotation,
         raw_translation=translation,
-        rotation=rotation.copy(),
-        translation=translation.copy(),
+        rotation=rotation,
+        translation=translation,
         points=points,
     )

@@ -72,15 +72,17 @@ def of_side(take: Take, side: Side) -> SideCorrections:
     return out
 
 
-def faded(weight: Array, given: SideCorrections, frames: NDArray[np.intp], time: Array) -> Array:
-    """Observation weights (21, n) of `frames` (n,) at `time` (n,), less where a correction contradicts them."""
+def faded(weight: Array, given: SideCorrections, frames: NDArray[np.intp], time: Array, when: Array) -> Array:
+    """Observation weights (21, n) of `frames` (n,) at `time` (n,), less where a correction contradicts them.
+
+    `when` (T,): the time of every frame of the take, as what is corrected may lie beside these frames.
+    """
     out = weight.copy()
     for frame in given.hidden:
         out[:, frames == frame] = 0.0
-    when = {int(frame): float(t) for frame, t in zip(frames, time, strict=True)}
 
     def fade(frame: int, points: NDArray[np.bool_]) -> None:
-        if frame in when:
+        if frame not in given.absent:
             share = np.clip(np.abs(time - when[frame]) / FADE, 0.0, 1.0)
             out[points] *= share * share
 

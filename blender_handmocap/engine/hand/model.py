@@ -42,6 +42,8 @@ _LEVELS: Final = (
 )
 # Where each keypoint stands in the 16 joints followed by the 5 tips.
 _KEYPOINT_SOURCE: Final = np.argsort((*KEYPOINT_OF_JOINT, *TIP_KEYPOINTS))
+_PIECE: Final = 1024
+"""hands posed at a time where there are many"""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,15 @@ class HandModel:
         points[:, JOINT_COUNT:] = points[:, _TIP_JOINTS] + tip_arms[..., 0]
         keypoints = points.take(_KEYPOINT_SOURCE, axis=1)
         return PosedHand(joints=points[:, :JOINT_COUNT], keypoints=keypoints, orientation=orientation)
+
+    def keypoints(self, rotation: ArrayLike, translation: ArrayLike, rest: RestHand) -> Array:
+        """The keypoints alone (T, 21, 3) of a long clip, posed piece by piece: no memory for the rest of it."""
+        turns, places = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
+        out = np.empty((len(turns), KEYPOINT_COUNT, 3))
+        for first in range(0, len(turns), _PIECE):
+            piece = slice(first, first + _PIECE)
+            out[piece] = self.pose(turns[piece], places[piece], rest).keypoints
+        return out
 
     def vertices(self, rotation: ArrayLike, translation: ArrayLike, rest: RestHand) -> Array:
         """The posed mesh (T, V, 3), metres, camera axes."""

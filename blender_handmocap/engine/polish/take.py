@@ -19,7 +19,7 @@ from ..fit.settings import FitSettings
 from ..fit.terms.pose_prior import recorded
 from ..hand.free import free_hand, free_hinges
 from ..hand.model import HandModel
-from ..hand.names import SIDES, Side
+from ..hand.names import JOINT_COUNT, SIDES, Side
 from ..take import HandTrack, State, Take
 from .gaps import fill, short_gaps
 from .settings import PolishSettings
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 
 _BREAK: Final = 0.25
 """seconds: across a longer hole nothing is smoothed"""
+_TOGETHER: Final = (slice(0, 1), *(slice(first, first + 3) for first in range(1, JOINT_COUNT, 3)))
+"""joints that are smoothed side by side: the root, then a finger at a time, for the memory that a long clip takes"""
 _HELD: Final = 0.1
 """seconds around a correction in which smoothing fades out"""
 
@@ -59,22 +61,15 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
     for stretch in _stretches(solved, take.time):
         time, trust = take.time[stretch], np.clip(track.confidence[stretch], 0.0, 1.0)
         kept = exact[stretch]
-        rotation[stretch, 1:] = smoothed_rotations(
-            track.raw_rotation[stretch, 1:],
-            time,
-            trust,
-            kept,
-            most_noise=choices.most_finger_noise,
-            strength=choices.strength,
-        )
-        rotation[stretch, :1] = smoothed_rotations(
-            track.raw_rotation[stretch, :1],
-            time,
-            trust,
-            kept,
-            most_noise=choices.most_root_noise,
-            strength=choices.strength,
-        )
+        for joints in _TOGETHER:
+            rotation[stretch, joints] = smoothed_rotations(
+                track.raw_rotation[stretch, joints],
+                time,
+                trust,
+                kept,
+                most_noise=choices.most_finger_noise if joints.start else choices.most_root_noise,
+                strength=choices.strength,
+            )
         translation[stretch] = smoothed_values(
             track.raw_translation[stretch],
             time,
@@ -101,8 +96,7 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
     rotation[frames] = rotations.continuous(rotation[frames])
     points = np.full((count, 21, 3), np.nan)
     if len(frames):
-        posed = model.pose(rotation[frames], translation[frames], model.rest(take.betas, take.size))
-        points[frames] = posed.keypoints
+        points[frames] = model.keypoints(rotation[frames], translation[frames], model.rest(take.betas, take.size))
     return replace(track, state=state, rotation=rotation, translation=translation, points=points)
 
 

@@ -201,7 +201,7 @@ def _cameras(
 
 
 def _track(records: Mapping[str, NDArray[Any]], picture: NDArray[np.int64], chosen: NDArray[np.bool_]) -> HandTrack:
-    absent = HandTrack.absent(len(records["count"]))
+    absent = HandTrack.absent_views(len(records["count"]))
     rows = picture[chosen]
 
     def filled(values: Array, key: str) -> Array:
