@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bpy
 import numpy as np
@@ -28,6 +29,8 @@ _MARK: Final = "handmocap_camera"
 _SENSOR: Final = 36.0
 """Millimetres. The width of a full-frame sensor, so lenses read as the 35 mm equivalent."""
 _SQUARE: Final = 1e-4
+_TURNS_CLIPS: Final = (4, 5, 0)
+"""the first Blender that shows a clip upright by its rotation flag"""
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,11 @@ def show_clip(
     background.alpha, background.display_depth = 1.0, "BACK"
     background.frame_method = _frame_method(scene, take)
     background.use_flip_x = bool(take.meta.get("mirrored", False))
+    _turn_upright(scene, background, take, clip)
     if how is not Timing.TRUE_TIME or timing.same_rate(scene_rate, clip_rate):
         background.source, background.clip = "MOVIE_CLIP", clip
+        # The hands stand where a lens without distortion sees them.
+        background.clip_user.use_render_undistorted = bool(take.dist.any())
         return
     # A movie clip always plays a frame a frame; an image's frame offset can be animated.
     background.source = "IMAGE"
@@ -151,6 +157,34 @@ def show_clip(
     scene_frames = np.arange(start, end + 1)
     item = ValueChannel("background_images[0].image_user.frame_offset", (shown - scene_frames).astype(float), "Clip")
     channels.write(data, scene_frames, [item], interpolation="CONSTANT", action_name=f"{CAMERA_NAME} Lens")
+
+
+def unseen_turn(take: Take, clip: bpy.types.MovieClip) -> float:
+    """Degrees, clockwise, by which the picture must still be turned: Blender before 4.5 ignores a clip's own flag."""
+    if bpy.app.version >= _TURNS_CLIPS or clip.source != "MOVIE":
+        return 0.0
+    # OpenCV is slow to load, and few clips need it here.
+    import cv2
+
+    capture = cv2.VideoCapture(bpy.path.abspath(clip.filepath))
+    turn = float(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360.0
+    capture.release()
+    width, height = picture_size(take)
+    is_across = width != height and tuple(clip.size) == (height, width)
+    return turn if turn == 180.0 or is_across else 0.0
+
+
+def _turn_upright(scene: bpy.types.Scene, background: Any, take: Take, clip: bpy.types.MovieClip) -> None:
+    """Do with the background what Blender does not do with the clip."""
+    turn = unseen_turn(take, clip)
+    background.rotation, background.scale = math.radians(turn), 1.0
+    if turn in (90.0, 270.0):
+        render = scene.render
+        frame = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+        lying = clip.size[0] / clip.size[1]
+        # Fitted into the frame while it lies; once it stands, its height is to be the frame's width.
+        background.frame_method = "FIT"
+        background.scale = lying if lying > frame else frame
 
 
 def load_clip(path: Path) -> bpy.types.MovieClip:

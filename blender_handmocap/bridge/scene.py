@@ -65,11 +65,6 @@ def apply_take(
     tracked = camera_path.was_used(take)
     chosen = how or (Timing.MATCH_SCENE if fresh else Timing.ONE_A_FRAME if tracked else Timing.TRUE_TIME)
     clip = _clip(take, clip_path, notes) if with_camera else None
-    if clip is not None and _lies_on_its_side(clip, take):
-        notes.append(
-            f"This Blender does not turn {Path(clip.filepath).name} upright, so it lies on its side behind the hands; "
-            "use Blender 4.5 or newer, or turn the clip with a converter."
-        )
     clip_rate = timing.played_rate(take, clip)
     if chosen is Timing.MATCH_SCENE:
         _match_rate(scene, clip_rate, notes)
@@ -144,12 +139,6 @@ def _clip(take: Take, clip_path: str | Path | None, notes: list[str]) -> bpy.typ
     except RuntimeError:
         notes.append(f"Blender cannot show {path.name}, so no footage stands behind the camera.")
         return None
-
-
-def _lies_on_its_side(clip: bpy.types.MovieClip, take: Take) -> bool:
-    """Whether Blender ignores the rotation flag of a clip that the engine has read upright; versions before 4.5 may."""
-    width, height = take_camera.picture_size(take)
-    return width != height and tuple(clip.size) == (height, width)
 
 
 def _add_camera(scene: bpy.types.Scene, take: Take, applied: AppliedTake, frames: Iterable[float], fresh: bool) -> None:

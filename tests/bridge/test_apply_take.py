@@ -274,17 +274,31 @@ def test_a_variable_rate_clip_plays_as_blender_counts_it(
         assert np.abs(shown_pixels(scene, applied.rigs["left"], (64, 48)) - expected).max() < 0.1
 
 
-def test_a_turned_portrait_clip_has_the_pictures_size_or_is_told(
-    scene: bpy.types.Scene, make_take: MakeTake, repository: Path
-) -> None:
-    """Blender turns a clip by its rotation flag as our reader does, or says that it lies across the hands."""
+def test_a_turned_portrait_clip_stands_upright(scene: bpy.types.Scene, make_take: MakeTake, repository: Path) -> None:
+    """Blender turns a clip by its rotation flag as our reader does; where it does not, the background is turned."""
     take = make_take(5)
     take = replace(take, meta={**take.meta, "width": 48, "height": 64})
     path = repository / "tests" / "engine" / "data" / "footage" / "rotated.mp4"
     applied = take_scene.apply_take(scene, take, path)
-    upright = tuple(applied.clip.size) == (48, 64)
-    assert upright or bpy.app.version < (4, 5)
-    assert upright != any("lies on its side" in note for note in applied.notes)
+    background = scene.camera.data.background_images[0]
+    if bpy.app.version >= (4, 5):
+        assert tuple(applied.clip.size) == (48, 64)
+        assert (background.rotation, background.scale) == (0.0, 1.0)
+    else:
+        assert tuple(applied.clip.size) == (64, 48)
+        assert abs(np.degrees(background.rotation) % 180.0 - 90.0) < 1e-3
+        assert background.scale == pytest.approx(64 / 48)
+
+
+def test_a_lens_that_distorts_is_undone_behind_the_hands(
+    scene: bpy.types.Scene, make_take: MakeTake, make_clip: MakeClip
+) -> None:
+    take = make_take(5)
+    take_scene.apply_take(scene, take, make_clip(5))
+    user = scene.camera.data.background_images[0].clip_user
+    assert not user.use_render_undistorted
+    take_scene.apply_take(scene, replace(take, dist=np.array([0.1, 0, 0, 0, 0])), make_clip(5))
+    assert user.use_render_undistorted
 
 
 def test_a_folder_of_pictures_is_a_clip(scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
