@@ -76,6 +76,9 @@ def test_feature_maps_come_from_the_same_pass() -> None:
     names = ["features_56", "features_28", "features_14", "features_7"]
     maps = session("mediapipe_hand.onnx").run(names, {"image": pictures(224)[:1]})
     assert [m.shape[1:] for m in maps] == [(24, 56, 56), (40, 28, 28), (112, 14, 14), (192, 7, 7)]
+    names = ["trunk_24", "features_24", "features_12"]
+    maps = session("mediapipe_palm.onnx").run(names, {"image": pictures(192)[:1]})
+    assert [m.shape[1:] for m in maps] == [(128, 24, 24), (128, 24, 24), (256, 12, 12)]
 
 
 def test_conversion_gives_the_same_bytes(tmp_path: Path) -> None:

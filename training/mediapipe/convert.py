@@ -51,6 +51,7 @@ NETWORKS: Final = (
         sha256="1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
         file="mediapipe_palm.onnx",
         outputs=("boxes", "scores"),
+        taps={"trunk_24": 202, "features_12": 257, "features_24": 273},
     ),
     Network(
         member="mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
