@@ -97,6 +97,7 @@ CLASSES: Final[tuple[type, ...]] = (
     live.HANDMOCAP_OT_live,
     live.HANDMOCAP_OT_record,
     live.HANDMOCAP_OT_stop_live,
+    live.HANDMOCAP_OT_recover_recordings,
     review.HANDMOCAP_OT_next_weak_frame,
     review.HANDMOCAP_OT_show_points,
     review.HANDMOCAP_OT_clear_points,

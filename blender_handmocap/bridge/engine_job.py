@@ -56,6 +56,8 @@ class JobState:
     live_frame: Message | None = None
     """the newest live frame that nobody has taken yet"""
     recording: bool = False
+    recording_to: Path | None = None
+    """the take that a live capture is to record into"""
     countdown: float | None = None
     """seconds until a live capture begins to record"""
     live_line: str = ""
@@ -91,7 +93,7 @@ class EngineJob:
         `verbose` lets it write every step into the log.
         """
         self._options = ("--verbose",) if verbose else ()
-        self.state = JobState()
+        self.state = JobState(recording_to=Path(str(command["out"])) if command.get("out") else None)
         self.log_file = log_file
         self._command = {**command, "id": 1}
         self._messages: queue.Queue[Message | None] = queue.Queue()
@@ -177,6 +179,7 @@ class EngineJob:
 
     def record(self, out: Path, countdown: float) -> None:
         """Let a live capture record into the take at `out` after a countdown in seconds."""
+        self.state.recording_to = out
         self._send({"type": "record", "id": 1, "out": str(out), "countdown": countdown})
 
     def close(self) -> None:

@@ -50,11 +50,15 @@ def others_busy(context: bpy.types.Context) -> bool:
 
 
 def look_through_camera(context: bpy.types.Context) -> None:
-    """Turn every 3D View of the current window to the scene's camera."""
+    """Turn every 3D View of the current window to the scene's camera, the whole picture in sight."""
     for window, area in _areas(context, "VIEW_3D"):
-        if window == context.window:
-            area.spaces.active.region_3d.view_perspective = "CAMERA"
-            area.tag_redraw()
+        if window != context.window:
+            continue
+        area.spaces.active.region_3d.view_perspective = "CAMERA"
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        with context.temp_override(window=window, area=area, region=region):
+            bpy.ops.view3d.view_center_camera()
+        area.tag_redraw()
 
 
 def play(context: bpy.types.Context) -> None:

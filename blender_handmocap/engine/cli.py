@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     live.add_argument(
         "--json", action="store_true", help="write every frame's rotations as a JSON line on standard output"
     )
+    live.add_argument("--recover", action="store_true", help="make the take at --out of a recording that was cut off")
     live.set_defaults(run=_live, mode="live")
 
     info = commands.add_parser("info", help="devices, models and versions; or what a take holds")
@@ -286,7 +287,13 @@ def _tell(take: Take, out: Path) -> None:
 
 def _live(options: argparse.Namespace) -> int:
     from .live import live
+    from .live_recording import recover
 
+    if options.recover:
+        if not options.out:
+            raise BadInputError("A recording is recovered by its take's name; give it with --out.")
+        _tell(recover(options.out), options.out)
+        return 0
     if options.out:
         _refuse_overwriting(options.out, options.force)
     with _Interrupt() as cancelled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .footage import Footage, open_footage
 from .footage_stream import Frame, read_latest
 from .hand.hands import chosen_hands
 from .hand.names import SIDES, Side
+from .live_recording import LiveRecording
 from .notes import LENS_GUESSED
 from .overlay import draw_points
 from .polish.live import LivePolish
@@ -26,7 +27,7 @@ from .progress import Cancelled
 from .see.clip import Seer
 from .see.observation import Observation
 from .settings import BETA_COUNT, Settings
-from .take import HandTrack, State, Take, save_take
+from .take import HandTrack, State, Take
 from .version import VERSION
 
 
@@ -128,60 +129,6 @@ class Recorder:
         return self._request is not None and self.countdown is None
 
 
-@dataclass
-class _Recording:
-    """Frames kept for a take."""
-
-    frame: list[int] = field(default_factory=list)
-    time: list[float] = field(default_factory=list)
-    hands: list[Mapping[Side, LiveHand]] = field(default_factory=list)
-    raw: list[Mapping[Side, LivePose]] = field(default_factory=list)
-    seen: list[Mapping[Side, Observation]] = field(default_factory=list)
-
-    def take(self, footage: Footage, camera: Camera, settings: Settings, *, capture: LiveCapture) -> Take:
-        return Take(
-            meta={
-                "source": footage.source,
-                "width": camera.width,
-                "height": camera.height,
-                "rate": [footage.rate.numerator, footage.rate.denominator],
-                "mirrored": footage.mirrored,
-                "camera": camera.source,
-                "definition": capture.definition,
-                "engine": VERSION,
-                "live": True,
-                "settings": asdict(settings),
-                "hand_model": capture.hand_model,
-                "warnings": list(footage.warnings),
-            },
-            frame=np.array(self.frame, np.int32),
-            time=np.array(self.time, np.float64),
-            K=camera.K,
-            dist=camera.dist,
-            left=self._track("left"),
-            right=self._track("right"),
-            betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
-            size=capture.size,
-        )
-
-    def _track(self, side: Side) -> HandTrack:
-        track = HandTrack.absent(len(self.frame))
-        arrays = {name: getattr(track, name).copy() for name in track.__dataclass_fields__}
-        for i, hands in enumerate(self.hands):
-            if side not in hands:
-                continue
-            hand, raw, seen = hands[side], self.raw[i][side], self.seen[i][side]
-            arrays["state"][i] = State.SEEN
-            arrays["confidence"][i] = hand.confidence
-            arrays["rotation"][i], arrays["translation"][i] = hand.rotation, hand.translation
-            arrays["raw_rotation"][i], arrays["raw_translation"][i] = raw.rotation, raw.translation
-            arrays["points"][i] = hand.points
-            arrays["seen2d"][i], arrays["seen2d_sigma"][i] = seen.points2d, seen.sigma2d
-            arrays["seen3d"][i], arrays["seen3d_sigma"][i] = seen.points3d, seen.sigma3d
-            arrays["visibility"][i] = seen.visibility
-        return replace(track, **arrays)
-
-
 class LiveCapture:
     """See, fit and polish one picture after another."""
 
@@ -242,36 +189,39 @@ def live(
         raise BadInputError(f"{source} is a single picture; capture it instead of playing it live.")
     camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
     capture = LiveCapture(camera, replace(settings, mode="live"))
-    recording = _Recording()
+    recording: LiveRecording | None = None
     latencies: list[float] = []
     began, last_index, dropped, count = time.monotonic(), -1, 0, 0
-    for frame, arrived in _at_its_own_pace(footage):
-        if (cancelled is not None and cancelled()) or (seconds is not None and time.monotonic() - began >= seconds):
-            break
-        dropped += max(0, frame.index - last_index - 1)
-        last_index, count = frame.index, count + 1
-        hands, raw, seen = capture.step(frame.image, frame.time)
-        latencies.append(time.monotonic() - arrived)
-        if on_frame is not None:
-            on_frame(
-                LiveFrame(
-                    frame.index,
-                    frame.time,
-                    latencies[-1],
-                    dropped,
-                    hands,
-                    recording=recorder.running,
-                    countdown=recorder.countdown,
+    try:
+        for frame, arrived in _at_its_own_pace(footage):
+            if (cancelled is not None and cancelled()) or (seconds is not None and time.monotonic() - began >= seconds):
+                break
+            dropped += max(0, frame.index - last_index - 1)
+            last_index, count = frame.index, count + 1
+            hands, raw, seen = capture.step(frame.image, frame.time)
+            latencies.append(time.monotonic() - arrived)
+            if on_frame is not None:
+                on_frame(
+                    LiveFrame(
+                        frame.index,
+                        frame.time,
+                        latencies[-1],
+                        dropped,
+                        hands,
+                        recording=recorder.running,
+                        countdown=recorder.countdown,
+                    )
                 )
-            )
-        if on_preview is not None:
-            on_preview(draw_points(frame.image, [hand.points2d for hand in seen.values()]), frame.index)
-        if recorder.running:
-            recording.frame.append(frame.index)
-            recording.time.append(frame.time)
-            recording.hands.append(hands)
-            recording.raw.append(raw)
-            recording.seen.append(seen)
+            if on_preview is not None:
+                on_preview(draw_points(frame.image, [hand.points2d for hand in seen.values()]), frame.index)
+            if recorder.running and recorder.out is not None:
+                if recording is None:
+                    recording = LiveRecording(recorder.out, _empty_take(footage, camera, settings, capture))
+                recording.append(frame.index, frame.time, _track_frames(hands, raw, seen))
+    finally:
+        # Also where a camera or a network fails in the middle: what was recorded is a take.
+        if recording is not None:
+            recording.finish(warnings=footage.warnings)
     report = LiveReport(
         frames=count,
         dropped=dropped,
@@ -279,9 +229,59 @@ def live(
         median_latency=float(np.median(latencies)) if latencies else 0.0,
         notes=(*footage.warnings, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
     )
-    if recorder.out is not None and recording.frame:
-        save_take(recording.take(footage, camera, settings, capture=capture), recorder.out)
     return report
+
+
+def _empty_take(footage: Footage, camera: Camera, settings: Settings, capture: LiveCapture) -> Take:
+    """What is known of a recording before its first frame."""
+    return Take(
+        meta={
+            "source": footage.source,
+            "width": camera.width,
+            "height": camera.height,
+            "rate": [footage.rate.numerator, footage.rate.denominator],
+            "mirrored": footage.mirrored,
+            "camera": camera.source,
+            "definition": capture.definition,
+            "engine": VERSION,
+            "live": True,
+            "settings": asdict(settings),
+            "hand_model": capture.hand_model,
+            "warnings": [],
+        },
+        frame=np.zeros(0, np.int32),
+        time=np.zeros(0),
+        K=camera.K,
+        dist=camera.dist,
+        left=HandTrack.absent(0),
+        right=HandTrack.absent(0),
+        betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
+        size=capture.size,
+    )
+
+
+def _track_frames(
+    hands: Mapping[Side, LiveHand], raw: Mapping[Side, LivePose], seen: Mapping[Side, Observation]
+) -> dict[Side, HandTrack]:
+    """The hands of one picture as tracks of one frame; both sides are told."""
+    tracks = {side: HandTrack.absent(1) for side in SIDES}
+    for side, hand in hands.items():
+        values = {
+            "state": np.uint8(State.SEEN),
+            "confidence": hand.confidence,
+            "rotation": hand.rotation,
+            "translation": hand.translation,
+            "raw_rotation": raw[side].rotation,
+            "raw_translation": raw[side].translation,
+            "points": hand.points,
+            "seen2d": seen[side].points2d,
+            "seen2d_sigma": seen[side].sigma2d,
+            "seen3d": seen[side].points3d,
+            "seen3d_sigma": seen[side].sigma3d,
+            "visibility": seen[side].visibility,
+        }
+        tracks[side] = HandTrack(**{name: np.asarray(value)[None] for name, value in values.items()})
+    return tracks
 
 
 def _at_its_own_pace(footage: Footage) -> Iterator[tuple[Frame, float]]:

@@ -47,6 +47,9 @@ class EngineModal(metaclass=_OperatorMeta):
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
         """Take over what the job left."""
 
+    def failed(self, context: bpy.types.Context, state: JobState) -> None:
+        """Save what can be saved of a job that ended with an error."""
+
     def ticked(self, context: bpy.types.Context, job: EngineJob) -> None:
         """Called after each poll while the job runs."""
 
@@ -120,6 +123,7 @@ class EngineModal(metaclass=_OperatorMeta):
             return {"CANCELLED"}
         state = job.state
         if state.error:
+            self.failed(context, state)
             self.report({"WARNING" if state.cancelled else "ERROR"}, state.error)
             return {"CANCELLED"}
         self.finished(context, state)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +13,12 @@ import bpy
 from ..bridge import engine_job, take_list, takes
 from ..bridge.engine_job import EngineJob, JobState, Message
 from ..bridge.live import LiveTarget
+from ..engine import live_recording
 from ..engine.errors import BadInputError
 from ..properties import camera_of, to_settings
 from .character import maps_of
 from .engine_modal import EngineModal
-from .reporting import Result, properties
+from .reporting import Result, properties, told
 
 PURPOSE: Final = "live"
 
@@ -80,6 +82,18 @@ class HANDMOCAP_OT_live(EngineModal, bpy.types.Operator):
             self.report({"WARNING"}, "Nothing was recorded: live ended before the countdown did.")
             return
         take_list.add(context.scene, state.take, summary=state.summary, notes=state.notes)
+        self._apply(context)
+
+    def failed(self, context: bpy.types.Context, state: JobState) -> None:
+        out = state.recording_to
+        if out is not None and live_recording.is_left(out):
+            take = live_recording.recover(out)
+            take_list.add(context.scene, out, summary=f"{len(take)} frames, cut off when the engine stopped.")
+            state.error = f"The engine stopped unexpectedly; the {len(take)} frames recorded so far are a take."
+            self._apply(context)
+
+    @staticmethod
+    def _apply(context: bpy.types.Context) -> None:
         if properties(context).live_target == "CHARACTER":
             bpy.ops.handmocap.bake_character("EXEC_DEFAULT", True)
         else:
@@ -116,6 +130,28 @@ class HANDMOCAP_OT_stop_live(bpy.types.Operator):
             return {"CANCELLED"}
         job.cancel()
         return {"FINISHED"}
+
+
+class HANDMOCAP_OT_recover_recordings(bpy.types.Operator):
+    bl_idname = "handmocap.recover_recordings"
+    bl_label = "Recover Recordings"
+    bl_description = "Make takes of recordings that were cut off, as when Blender or the machine stopped"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        return told(self, lambda: self._recover(context))
+
+    def _recover(self, context: bpy.types.Context) -> Iterable[str]:
+        from .. import preferences
+
+        where = takes.folder(preferences.user_folder("takes"))
+        found = [out for out in live_recording.left_in(where) if not live_recording.is_growing(out)]
+        for out in found:
+            take = live_recording.recover(out)
+            take_list.add(context.scene, out, summary=f"{len(take)} frames, recovered.")
+            yield f"{len(take)} frames were recovered as {takes.display_name(out)}."
+        if not found:
+            yield "No recording was cut off here."
 
 
 def _new_take(context: bpy.types.Context) -> Path:

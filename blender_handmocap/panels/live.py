@@ -9,7 +9,13 @@ import bpy
 
 from ..bridge import engine_job
 from ..operators import preview_picture
-from ..operators.live import PURPOSE, HANDMOCAP_OT_live, HANDMOCAP_OT_record, HANDMOCAP_OT_stop_live
+from ..operators.live import (
+    PURPOSE,
+    HANDMOCAP_OT_live,
+    HANDMOCAP_OT_record,
+    HANDMOCAP_OT_recover_recordings,
+    HANDMOCAP_OT_stop_live,
+)
 from .common import SidebarPanel, draw_sentence, split
 from .footage import draw_camera
 
@@ -35,6 +41,7 @@ class HANDMOCAP_PT_live(SidebarPanel, bpy.types.Panel):
         column.scale_y = 1.4
         column.operator(HANDMOCAP_OT_live.bl_idname, icon="OUTLINER_OB_CAMERA").record = False
         column.operator(HANDMOCAP_OT_live.bl_idname, text="Start and Record", icon="REC").record = True
+        layout.operator(HANDMOCAP_OT_recover_recordings.bl_idname, icon="RECOVER_LAST")
         layout.label(text="Pictures never leave this machine.", icon="LOCKED")
         job = engine_job.current(PURPOSE)
         if job is not None and job.state.error:

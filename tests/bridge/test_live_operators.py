@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from pathlib import Path
 
 import bpy
@@ -14,8 +17,10 @@ from blender_handmocap.bridge import engine_job, hand_rig
 from blender_handmocap.bridge.live import LiveTarget
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.names import FINGERS, SIDES, Side
+from blender_handmocap.engine.live_recording import LiveRecording, pieces_folder
 from blender_handmocap.engine.rigs.preset import BoneMap
 from blender_handmocap.engine.take import load_take
+from tests.engine.test_live_recording import empty, record
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +86,44 @@ def test_recording_after_a_countdown_is_shorter_than_the_clip(enabled: bpy.types
     assert bpy.ops.handmocap.live(record=True) == {"FINISHED"}
     # The clip was over before the countdown was: nothing was recorded, and nothing is listed.
     assert len(chosen.takes) == 1
+
+
+def test_a_recording_outlives_its_engine(enabled: bpy.types.Scene, tmp_path: Path) -> None:
+    write_clip(tmp_path / "long.mp4", frames=120)
+    chosen = enabled.handmocap
+    chosen.live_source, chosen.live_countdown = str(tmp_path / "long.mp4"), 0
+
+    def kill() -> None:
+        while (job := engine_job.current("live")) is None or job.state.done < 50:
+            time.sleep(0.05)
+        job._process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(RuntimeError, match="recorded so far are a take"):
+        bpy.ops.handmocap.live(record=True)
+    killer.join()
+    assert [take.name for take in chosen.takes] == ["long_001"]
+    assert 0 < len(load_take(bpy.path.abspath(chosen.takes[0].path))) < 110
+    assert hand_rig.find_hands(enabled)["left"].armature.animation_data.action is not None
+    assert bpy.ops.handmocap.recover_recordings() == {"FINISHED"}
+    assert len(chosen.takes) == 1
+
+
+def test_a_recording_that_blender_left_behind_is_recovered(enabled: bpy.types.Scene, tmp_path: Path) -> None:
+    where = tmp_path / "user" / "takes"
+    out = where / "live_001.take.npz"
+    recording = LiveRecording(out, empty())
+    record(recording, range(70))
+    recording._writer.shutdown(wait=True)
+    # What was written just now may still be growing.
+    bpy.ops.handmocap.recover_recordings()
+    assert not len(enabled.handmocap.takes)
+    for piece in pieces_folder(out).iterdir():
+        os.utime(piece, (1.0, 1.0))
+    bpy.ops.handmocap.recover_recordings()
+    assert [take.name for take in enabled.handmocap.takes] == ["live_001"]
+    assert len(load_take(out)) == 66
 
 
 def test_a_character_must_be_chosen_first(enabled: bpy.types.Scene, camera_clip: Path) -> None:
