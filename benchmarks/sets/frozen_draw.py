@@ -63,7 +63,7 @@ def draw_clip(name: str, row: str, number: int, place: Path) -> None:
     (unfinished / "pictures").mkdir(parents=True)
     truths: list[tuple[HandTruth, ...]] = []
     for index, scene in enumerate(scenes.scenes):
-        picture = draw(scene, np.random.SeedSequence([*seed, index]))
+        picture = draw(scene, np.random.SeedSequence([*seed, index]), quality="reference")
         cv2.imwrite(str(unfinished / "pictures" / f"{index:05d}.png"), picture.image[..., ::-1])
         truths.append(picture.hands)
     save_take(truth_of(scenes, truths, name), unfinished / "truth.npz")

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -130,15 +132,27 @@ def assemble(bodies: Sequence[Body], focal: float) -> Assembly:
     )
 
 
+@nb.njit(cache=True)
+def _texels_a_pixel(points, faces, face_uv, focal, size):  # type: ignore[no-untyped-def]
+    """For each face (F,) how many texels of a texture `size` texels wide its first edge has a pixel."""
+    out = np.empty(len(faces), np.float32)
+    for f in range(len(faces)):
+        edge = points[faces[f, 1]] - points[faces[f, 0]]
+        way = face_uv[f, 1] - face_uv[f, 0]
+        length = np.float32(sqrt(edge[0] * edge[0] + edge[1] * edge[1] + edge[2] * edge[2]))
+        pixels = length / max(points[faces[f, 0], 2], np.float32(0.05)) * focal
+        texels = np.float32(sqrt(way[0] * way[0] + way[1] * way[1])) * np.float32(size)
+        out[f] = texels / max(pixels, np.float32(1e-6))
+    return out
+
+
 def _level(body: Body, focal: float) -> NDArray[np.uint8]:
     """The level with about one texel a pixel on the body's faces."""
     texture = body.material.texture
     if len(texture) == 1:
         return texture[0]
     sample = slice(None, None, max(len(body.faces) // _SAMPLED_FACES, 1))
-    corners, uv = body.points[body.faces[sample, :2]], body.face_uv[sample, :2]
-    pixels = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1) / np.maximum(corners[:, 0, 2], 0.05) * focal
-    texels = np.linalg.norm(uv[:, 1] - uv[:, 0], axis=1) * len(texture[0])
-    ratio = float(np.median(texels / np.maximum(pixels, 1e-6)))
+    ratios = _texels_a_pixel(body.points, body.faces[sample], body.face_uv[sample], np.float32(focal), len(texture[0]))
+    ratio = float(np.median(ratios))
     step = int(np.clip(np.floor(np.log2(max(ratio, 1e-3)) + 0.35), 0, len(texture) - 1))
     return texture[step]

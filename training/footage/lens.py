@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import pixels
 from .scene import Lens
 
 FloatArray = NDArray[np.float32]
@@ -17,23 +18,25 @@ FloatArray = NDArray[np.float32]
 _REFERENCE: Final = 224.0
 """Blurs in a Lens are pixels of a picture this large."""
 _CURVE_STEPS: Final = 4096
+_BRIGHTEST: Final = np.float32(3.99)
+_GRAIN_STOCK: Final = 2**22
 _BLOCK: Final = 8
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def develop(linear: FloatArray, lens: Lens, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Linear RGB (H, W, 3) float32 -> RGB (H, W, 3) uint8. Changes `linear`."""
+def develop(linear: FloatArray, lens: Lens, random: np.random.Generator, *, quick: bool = False) -> NDArray[np.uint8]:
+    """Linear RGB (H, W, 3) float32 -> RGB (H, W, 3) uint8. Changes `linear`. `quick` cuts grain from a stock of it."""
     height, width = linear.shape[:2]
     unit = max(height, width) / _REFERENCE
     light = linear
-    light *= np.array(lens.white, np.float32) * np.float32(lens.exposure)
+    pixels.scale(light, np.array(lens.white, np.float32) * np.float32(lens.exposure))
     if lens.defocus > 0:
         light = cv2.GaussianBlur(light, (0, 0), lens.defocus * unit)
     if lens.bloom > 0:
         bright = np.minimum(np.maximum(light - 0.8, 0.0), 4.0)
         light += cv2.GaussianBlur(bright, (0, 0), 6.0 * unit) * np.float32(lens.bloom)
     if lens.vignette > 0:
-        light *= _vignette(height, width)[:, :, None] * np.float32(-lens.vignette) + np.float32(1.0)
+        pixels.darken(light, _vignette(height, width) * np.float32(-lens.vignette) + np.float32(1.0))
     small = lens.scale < 0.98
     if small:
         light = cv2.resize(light, None, fx=lens.scale, fy=lens.scale, interpolation=cv2.INTER_AREA)
@@ -42,16 +45,16 @@ def develop(linear: FloatArray, lens: Lens, random: np.random.Generator) -> NDAr
         phase, waves = random.uniform(0, 2 * np.pi), random.uniform(0.7, 5.0)
         light *= 1.0 - np.float32(lens.flicker) * (0.5 + 0.5 * np.sin(2 * np.pi * waves * rows + phase))
     if lens.shot_noise > 0 or lens.read_noise > 0 or lens.row_noise > 0:
-        light = _noisy(light, lens, random)
+        light = _noisy(light, lens, random, quick=quick)
     image = _toned(light, lens)
     if lens.saturation != 1.0 or lens.grey:
-        grey = (image @ _LUMA)[:, :, None]
-        image = grey + (image - grey) * np.float32(0.0 if lens.grey else lens.saturation)
+        pixels.saturate(image, image @ _LUMA, np.float32(0.0 if lens.grey else lens.saturation))
     if lens.sharpen > 0:
-        image = image + (image - cv2.GaussianBlur(image, (0, 0), 1.1)) * np.float32(lens.sharpen)
+        pixels.sharpen(image, cv2.GaussianBlur(image, (0, 0), 1.1), np.float32(lens.sharpen))
     if small:
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    out = np.clip(image * np.float32(255.0) + np.float32(0.5), 0, 255).astype(np.uint8)
+    out = np.empty(image.shape, np.uint8)
+    pixels.to_bytes(image, out)
     if lens.blocks == "jpeg":
         _, coded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, lens.quality])
         out = cv2.imdecode(coded, cv2.IMREAD_COLOR)
@@ -66,17 +69,30 @@ def _vignette(height: int, width: int) -> FloatArray:
     return (0.5 * (x * x + y * y)).astype(np.float32)
 
 
-def _noisy(light: FloatArray, lens: Lens, random: np.random.Generator) -> FloatArray:
+@lru_cache(maxsize=1)
+def _grain_stock() -> FloatArray:
+    """Unit white noise, 4 million numbers of which a picture takes a random piece."""
+    return np.random.default_rng(20251121).standard_normal(_GRAIN_STOCK, dtype=np.float32)
+
+
+def _white_noise(shape: tuple[int, ...], random: np.random.Generator, *, quick: bool) -> FloatArray:
+    count = int(np.prod(shape))
+    if not quick or count > _GRAIN_STOCK // 2:
+        return random.standard_normal(shape, dtype=np.float32)
+    begin = int(random.integers(_GRAIN_STOCK - count))
+    return _grain_stock()[begin : begin + count].reshape(shape).copy()
+
+
+def _noisy(light: FloatArray, lens: Lens, random: np.random.Generator, *, quick: bool) -> FloatArray:
     shape = light.shape
-    grain = random.standard_normal(shape, dtype=np.float32)
+    grain = _white_noise(shape, random, quick=quick)
     if lens.grain_size > 0:
         grain = cv2.GaussianBlur(grain, (0, 0), lens.grain_size)
         grain *= np.float32(1.0) / max(float(grain.std()), 1e-6)
-    deviation = np.sqrt(np.maximum(light, 0.0) * np.float32(lens.shot_noise**2) + np.float32(lens.read_noise**2))
-    noisy = light + grain * deviation
+    pixels.add_noise(light, grain, np.float32(lens.shot_noise**2), np.float32(lens.read_noise**2))
     if lens.row_noise > 0:
-        noisy += random.standard_normal((shape[0], 1, 1), dtype=np.float32) * np.float32(lens.row_noise)
-    return noisy
+        light += random.standard_normal((shape[0], 1, 1), dtype=np.float32) * np.float32(lens.row_noise)
+    return light
 
 
 def _toned(light: FloatArray, lens: Lens) -> FloatArray:
@@ -88,8 +104,9 @@ def _toned(light: FloatArray, lens: Lens) -> FloatArray:
     soft = np.minimum(steps, knee) + (1.0 - knee) * (1.0 - np.exp(-over / (1.0 - knee)))
     curve = soft ** (lens.gamma / 2.2)
     curve = 0.46 + (curve - 0.46) * lens.contrast
-    index = np.sqrt(np.clip(light, 0.0, 3.99)) * np.float32((_CURVE_STEPS - 1) / 2.0)
-    return curve.astype(np.float32)[index.astype(np.int32)]
+    out = np.empty_like(light)
+    pixels.toned(light, curve.astype(np.float32), _BRIGHTEST, np.float32((_CURVE_STEPS - 1) / 2.0), out)
+    return out
 
 
 def video_coded(image: NDArray[np.uint8], strength: int, random: np.random.Generator) -> NDArray[np.uint8]:

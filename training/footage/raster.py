@@ -142,6 +142,20 @@ def depth_map(points, axes, low, scale, faces, flat, depth):  # type: ignore[no-
                 weight_b += step_b
 
 
+@nb.njit(cache=True)
+def bounds(points):  # type: ignore[no-untyped-def]
+    """Least and greatest coordinates (2, 3) of points (N, 3)."""
+    out = np.empty((2, 3), points.dtype)
+    for k in range(3):
+        low = high = points[0, k]
+        for i in range(1, len(points)):
+            low = min(low, points[i, k])
+            high = max(high, points[i, k])
+        out[0, k] = low
+        out[1, k] = high
+    return out
+
+
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
 def vertex_normals(points, faces, normals):  # type: ignore[no-untyped-def]
     """Area-weighted unit normals (N, 3) of a triangle mesh, outwards."""

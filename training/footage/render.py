@@ -15,7 +15,7 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.model import RestHand
 from blender_handmocap.engine.hand.names import KEYPOINT_COUNT, Side
 
-from . import lens, raster, scenery, shading, skin, things, wear
+from . import lens, pixels, raster, scenery, shading, skin, things, wear
 from .bodies import Assembly, Body, assemble
 from .scene import AMBIENT_DIRECTIONS, HandPose, Scene
 from .surface import hand_model, render_hand
@@ -26,13 +26,38 @@ FloatArray = NDArray[np.float32]
 SIDE_LABEL: Final[dict[Side, int]] = {"left": 1, "right": 2}
 """What the side map holds; 0 is no hand."""
 
-Quality = Literal["full", "plain"]
-"""full: smooth edges, light from all round with its shadows, mirrored surroundings. plain: none of these."""
+Quality = Literal["reference", "full", "plain"]
+"""full: smooth edges, light from all round with its shadows, mirrored surroundings. plain: none of these.
+reference: as full, drawn the slow way the sums of the frozen test sets were made with; it never changes."""
 
-_SHADOW_SIZE: Final[dict[Quality, int]] = {"full": 256, "plain": 128}
+
+@dataclass(frozen=True)
+class _Effort:
+    """What is spent on the light of one moment."""
+
+    all_effects: bool
+    """smooth edges, light from all round with its shadows, mirrored surroundings"""
+    quick: bool
+    """at most two surfaces a pixel, three looks at each shadow"""
+    shadow_size: int
+    """of the lights' depth maps, pixels"""
+
+
+_EFFORT: Final[dict[Quality, _Effort]] = {
+    "reference": _Effort(all_effects=True, quick=False, shadow_size=256),
+    "full": _Effort(all_effects=True, quick=True, shadow_size=192),
+    "plain": _Effort(all_effects=False, quick=True, shadow_size=128),
+}
+_BLUR_EFFORT: Final[dict[Quality, _Effort]] = {
+    "reference": _Effort(all_effects=False, quick=False, shadow_size=128),
+    "full": _Effort(all_effects=False, quick=True, shadow_size=96),
+}
+"""For each of the moments a blurred picture is the mean of."""
 _SKY_SIZE: Final = 72
 _SKY_WRAP: Final = np.float32(0.25)
-_BLUR_FRAMES: Final = 7
+_BLUR_MOMENTS: Final = 7
+_SAME_SURFACE: Final = 2.0
+"""Pixels of depth that two samples of a pixel may lie apart on one surface."""
 _NO_FACES: Final = np.zeros((0, 0), np.int32)
 _NO_DEPTH: Final = np.zeros((0, 0), np.float32)
 _NO_MIRROR: Final = np.zeros((0, 0, 3), np.float32)
@@ -128,7 +153,8 @@ def draw(
     rests = tuple(_rest(scene, hand.side) for hand in scene.hands)
     buffers = _buffers(scene.width, scene.height)
     assembly = _assembled(scene, scene.hands, rests, shown=hands_shown)
-    linear, coverage = _lit(scene, assembly, buffers, quality)
+    blurred = scene.hands_end is not None and quality in _BLUR_EFFORT and hands_shown
+    _rasterised(scene, assembly, 1, buffers.centre_face, buffers.centre_depth)
     side = np.empty((scene.height, scene.width), np.uint8)
     part, depth = np.empty_like(side), np.empty(side.shape, np.float32)
     correspondence = np.empty((*side.shape, 3), np.float32)
@@ -137,12 +163,14 @@ def draw(
         screen, assembly.faces, assembly.face_side, assembly.part, assembly.canonical, buffers.centre_face,
         side, part, depth, correspondence,
     )  # fmt: skip
-    if scene.hands_end is not None and quality == "full" and hands_shown:
-        linear, coverage = _blurred(scene, rests, buffers)
+    if blurred:
+        linear, coverage = _blurred(scene, rests, buffers, quality)
+    else:
+        linear, coverage = _lit(scene, assembly, buffers, _EFFORT[quality])
     backdrop = scenery.backdrop(scene.look.backdrop, scene.width, scene.height)
-    shaded = _cast(scene, coverage, backdrop) if quality == "full" else backdrop
-    linear += shaded * (1.0 - coverage)[:, :, None]
-    image = lens.develop(linear, scene.look.lens, random)
+    shaded = backdrop if quality == "plain" else _cast(scene, coverage, backdrop)
+    pixels.lay_over(linear, shaded, coverage)
+    image = lens.develop(linear, scene.look.lens, random, quick=quality != "reference")
     return Picture(
         image=image,
         side=side,
@@ -205,16 +233,16 @@ def _rasterised(scene: Scene, assembly: Assembly, samples: int, face: NDArray[np
     raster.rasterise(_projected(scene, assembly, samples), assembly.faces, depth, face)
 
 
-def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) -> tuple[FloatArray, FloatArray]:
-    """Linear colour (H, W, 3), multiplied by the covered share (H, W), and that share."""
-    full = quality == "full"
+def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, effort: _Effort) -> tuple[FloatArray, FloatArray]:
+    """Linear colour (H, W, 3), multiplied by the covered share (H, W), and that share.
+
+    What the middle of each pixel sees is in the buffers already.
+    """
     if not len(assembly.faces):
-        buffers.centre_face.fill(-1)
         shape = (scene.height, scene.width)
         return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
-    _rasterised(scene, assembly, 1, buffers.centre_face, buffers.centre_depth)
     fine_face, fine_depth = _NO_FACES, _NO_DEPTH
-    if full:
+    if effort.all_effects:
         fine_face, fine_depth = buffers.fine_face, buffers.fine_depth
         _rasterised(scene, assembly, 2, fine_face, fine_depth)
     normals = np.empty_like(assembly.points)
@@ -224,7 +252,7 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) 
     directions = AMBIENT_DIRECTIONS.astype(np.float32)
     sky = np.empty((len(assembly.points), 4), np.float32)
     mirror = _NO_MIRROR
-    if full:
+    if effort.all_effects:
         mirror = np.empty((_MIRROR_SIZE, _MIRROR_SIZE, 3), np.float32)
         shading.mirror_table(directions, ambient, mirror)
         flat = np.empty_like(assembly.points)
@@ -234,7 +262,7 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) 
         )  # fmt: skip
     else:
         sky[:, :3] = np.maximum(normals @ directions.T, 0.0) @ (ambient * np.float32(1.0 / 3.0))
-    shadows = _shadow_maps(scene, assembly, _SHADOW_SIZE[quality])
+    shadows = _shadow_maps(scene, assembly, effort.shadow_size)
     linear = np.empty((scene.height, scene.width, 3), np.float32)
     coverage = np.empty((scene.height, scene.width), np.float32)
     vertices = np.zeros((len(assembly.points), shading.COLUMNS), np.float32)
@@ -242,10 +270,15 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, quality: Quality) 
     vertices[:, shading.POINT : shading.NORMAL] = assembly.points
     vertices[:, shading.NORMAL : shading.SKY] = normals
     vertices[:, shading.SKY : shading.SKY + 4] = sky
-    shading.shade(
+    surfaces = (
         vertices, assembly.faces, assembly.face_uv, assembly.face_material, assembly.materials, assembly.texels,
-        assembly.textures, *shadows, mirror, buffers.centre_face, fine_face, fine_depth, linear, coverage,
+        assembly.textures, *shadows, mirror, buffers.centre_face,
     )  # fmt: skip
+    if effort.quick:
+        slack = np.float32(_SAME_SURFACE / scene.K[0, 0])
+        shading.shade_quickly(*surfaces, buffers.centre_depth, fine_face, fine_depth, slack, linear, coverage)
+    else:
+        shading.shade(*surfaces, fine_face, fine_depth, linear, coverage)
     return linear, coverage
 
 
@@ -265,9 +298,9 @@ def _shadow_maps(scene: Scene, assembly: Assembly, size: int) -> tuple[FloatArra
         across = np.array([away[2], 0.0, -away[0]]) if abs(away[1]) < 0.9 else np.array([0.0, -away[2], away[1]])
         across /= np.linalg.norm(across)
         axes[k] = across, np.cross(away, across), away
-        places = assembly.points @ axes[k].T
-        low[k] = places.min(0)
-        scale[k] = (size - 1) / max(float(np.ptp(places[:, :2], axis=0).max()), 1e-6)
+        least, greatest = raster.bounds(assembly.points @ axes[k].T)
+        low[k] = least
+        scale[k] = (size - 1) / max(float((greatest - least)[:2].max()), 1e-6)
         raster.depth_map(assembly.points, axes[k], low[k], scale[k], assembly.faces, flat, depth[k])
         # A shadow's edge is as wide as the light, seen from the 6 cm that typically lie between.
         spread[k] = 1.0 + 0.06 * light.softness * scale[k]
@@ -284,17 +317,21 @@ def between(middle: HandPose, end: HandPose, time: float) -> HandPose:
     )
 
 
-def _blurred(scene: Scene, rests: Sequence[RestHand], buffers: _Buffers) -> tuple[FloatArray, FloatArray]:
+def _blurred(
+    scene: Scene, rests: Sequence[RestHand], buffers: _Buffers, quality: Quality
+) -> tuple[FloatArray, FloatArray]:
     """The average over the exposure of what the moving hands show."""
     assert scene.hands_end is not None
     linear = np.zeros((scene.height, scene.width, 3), np.float32)
     coverage = np.zeros((scene.height, scene.width), np.float32)
-    for step in range(_BLUR_FRAMES):
-        time = (2.0 * step + 1.0) / _BLUR_FRAMES - 1.0
+    for step in range(_BLUR_MOMENTS):
+        time = (2.0 * step + 1.0) / _BLUR_MOMENTS - 1.0
         hands = tuple(between(a, b, time) for a, b in zip(scene.hands, scene.hands_end, strict=True))
-        light, covered = _lit(scene, _assembled(scene, hands, rests), buffers, "plain")
-        linear += light / _BLUR_FRAMES
-        coverage += covered / _BLUR_FRAMES
+        assembly = _assembled(scene, hands, rests)
+        _rasterised(scene, assembly, 1, buffers.centre_face, buffers.centre_depth)
+        light, covered = _lit(scene, assembly, buffers, _BLUR_EFFORT[quality])
+        linear += light / _BLUR_MOMENTS
+        coverage += covered / _BLUR_MOMENTS
     return linear, coverage
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import cache, pictures, rooms, split
+from . import cache, pictures, pixels, rooms, split
 from .scene import AMBIENT_DIRECTIONS, Backdrop
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def backdrop(choice: Backdrop, width: int, height: int) -> FloatArray:
     )
     if choice.blur > 0:
         linear = _blurred(linear, choice.blur * max(width, height) / _REFERENCE)
-    linear *= np.array(choice.gain, np.float32)
+    pixels.scale(linear, np.array(choice.gain, np.float32))
     return linear
 
 

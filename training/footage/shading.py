@@ -26,6 +26,7 @@ _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NO_AREA: Final = np.float32(-1e-12)
 _LEAST_WEIGHT: Final = np.float32(-0.01)
+_THIRD: Final = np.float32(1.0 / 3.0)
 _THICKNESS: Final = np.float32(0.006)
 """Metres of flesh after which light that shines through has lost 63 %."""
 
@@ -157,13 +158,31 @@ def _shadow(px, py, pz, k, axes, low, scale, depth, spread, odd):  # type: ignor
     return max(_ONE - hidden * np.float32(0.2), _ZERO), max(matter, _ZERO)
 
 
-@nb.njit(cache=True, fastmath=True, boundscheck=False, inline="always")
-def _surface(
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _quick_shadow(px, py, pz, k, axes, low, scale, depth, spread, turn):  # type: ignore[no-untyped-def]
+    """As _shadow, from three looks: the middle and two opposite ones, whose direction `turn` 0..3 chooses."""
+    last = np.float32(depth.shape[1] - 1)
+    x = (axes[k, 0, 0] * px + axes[k, 0, 1] * py + axes[k, 0, 2] * pz - low[k, 0]) * scale[k] + np.float32(0.5)
+    y = (axes[k, 1, 0] * px + axes[k, 1, 1] * py + axes[k, 1, 2] * pz - low[k, 1]) * scale[k] + np.float32(0.5)
+    z = axes[k, 2, 0] * px + axes[k, 2, 1] * py + axes[k, 2, 2] * pz - low[k, 2]
+    reach = spread[k] * (np.float32(0.7) if turn & 1 else _ONE)
+    a = _ZERO if turn == 2 else reach
+    b = reach if turn >= 2 else (-reach if turn == 1 else _ZERO)
+    matter = z - depth[k, np.int32(min(max(y, _ZERO), last)), np.int32(min(max(x, _ZERO), last))]
+    before = z - depth[k, np.int32(min(max(y - b, _ZERO), last)), np.int32(min(max(x - a, _ZERO), last))]
+    after = z - depth[k, np.int32(min(max(y + b, _ZERO), last)), np.int32(min(max(x + a, _ZERO), last))]
+    hidden = min(max((matter - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
+    hidden += min(max((before - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
+    hidden += min(max((after - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
+    return max(_ONE - hidden * _THIRD, _ZERO), max(matter, _ZERO)
+
+
+def _surface_code(
     f, x, y, vertices, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
-    mirror, odd,
+    mirror, turn, quick,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Linear RGB of face f at screen place x, y."""
+    """Linear RGB of face f at screen place x, y; `turn` says how shadow looks lie, 0 or 1, or if quick 0..3."""
     # Unsigned places spare the check for negative ones at each read.
     f = np.uintp(f)
     a = np.uintp(faces[f, 0])
@@ -248,10 +267,16 @@ def _surface(
         cosine = nx * lx + ny * ly + nz * lz
         if cosine < -wrap_r and materials[m, TRANSLUCENCY] == 0:
             continue
-        arrives, matter = _shadow(
-            px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
-            np.uintp(k), light_axes, light_low, light_scale, light_depth, light_spread, odd,
-        )  # fmt: skip
+        if quick:
+            arrives, matter = _quick_shadow(
+                px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
+                np.uintp(k), light_axes, light_low, light_scale, light_depth, light_spread, turn,
+            )  # fmt: skip
+        else:
+            arrives, matter = _shadow(
+                px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
+                np.uintp(k), light_axes, light_low, light_scale, light_depth, light_spread, turn == 1,
+            )  # fmt: skip
         diffuse_r = max((cosine + wrap_r) / (_ONE + wrap_r), _ZERO)
         diffuse_g = max((cosine + wrap_g) / (_ONE + wrap_g), _ZERO)
         diffuse_b = max((cosine + wrap_b) / (_ONE + wrap_b), _ZERO)
@@ -294,6 +319,10 @@ def _surface(
         shine_g += mirror[j, i, 1] * fresnel
         shine_b += mirror[j, i, 2] * fresnel
     return red * light_r + shine_r, green * light_g + shine_g, blue * light_b + shine_b
+
+
+_surface = nb.njit(cache=True, fastmath=True, boundscheck=False, inline="always")(_surface_code)
+_surface_called = nb.njit(cache=True, fastmath=True, boundscheck=False)(_surface_code)
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
@@ -356,7 +385,7 @@ def shade(
                     r, g, b = _surface(
                         f, u, v, vertices, faces, face_uv, face_material, materials, texels,
                         textures, light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
-                        light_spread, mirror, ((x + y) & 1) == 1,
+                        light_spread, mirror, (x + y) & 1, False,
                     )  # fmt: skip
                     covered += share
                     red += share * r
@@ -366,6 +395,67 @@ def shade(
             linear[y, x, 1] = green
             linear[y, x, 2] = blue
             coverage[y, x] = covered
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def shade_quickly(
+    vertices, faces, face_uv, face_material, materials, texels, textures,
+    light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
+    mirror, centre_face, centre_depth, fine_face, fine_depth, slack, linear, coverage,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """As `shade`, but no pixel is shaded more than twice: in its middle, and where the first of its four samples
+    lies that sees another surface. Samples whose inverse depth differs by less than `slack`, a share, see the same.
+    """
+    height, width = centre_face.shape
+    fine = fine_face.shape[0] > 0
+    for y in range(height):
+        for x in range(width):
+            middle = centre_face[y, x]
+            own = 4 if middle >= 0 else 0
+            others = 0
+            other = np.int32(-1)
+            u = np.float32(x)
+            v = np.float32(y)
+            if fine:
+                own = 0
+                inverse = centre_depth[y, x]
+                for sample in range(4):
+                    i = sample & 1
+                    j = sample >> 1
+                    f = fine_face[2 * y + j, 2 * x + i]
+                    if f < 0:
+                        continue
+                    apart = abs(fine_depth[2 * y + j, 2 * x + i] - inverse)
+                    if middle >= 0 and face_material[f] == face_material[middle] and apart <= slack * inverse:
+                        own += 1
+                        continue
+                    if others == 0:
+                        other = f
+                        u += np.float32(0.5) * np.float32(i) - np.float32(0.25)
+                        v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
+                    others += 1
+            red = _ZERO
+            green = _ZERO
+            blue = _ZERO
+            turn = (x & 1) + 2 * (y & 1)
+            for surface in range(2):
+                count = own if surface == 0 else others
+                if count == 0:
+                    continue
+                r, g, b = _surface_called(
+                    middle if surface == 0 else other, np.float32(x) if surface == 0 else u,
+                    np.float32(y) if surface == 0 else v, vertices, faces, face_uv, face_material, materials, texels,
+                    textures, light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
+                    light_spread, mirror, turn, True,
+                )  # fmt: skip
+                share = np.float32(0.25) * np.float32(count)
+                red += share * r
+                green += share * g
+                blue += share * b
+            linear[y, x, 0] = red
+            linear[y, x, 1] = green
+            linear[y, x, 2] = blue
+            coverage[y, x] = np.float32(0.25) * np.float32(own + others)
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,9 +69,19 @@ class RenderHand:
         place = np.concatenate([posed.joints[0], posed.joints[0, :1]])
         shift = place - np.einsum("jab,jb->ja", orientation, pivot)
         affine = np.concatenate([orientation, shift[:, :, None]], axis=2).reshape(PART_COUNT, 12)
-        blend = (self.weights @ affine.astype(np.float32)).reshape(-1, 3, 4)
-        points = base.astype(np.float32)
-        return (blend[:, :, :3] * points[:, None, :]).sum(2) + blend[:, :, 3]
+        return _moved(base.astype(np.float32), self.weights @ affine.astype(np.float32))
+
+
+@nb.njit(cache=True)
+def _moved(points, affine):  # type: ignore[no-untyped-def]
+    """Points (N, 3) each under an affine map of its own: rows (N, 12) of (3, 4)."""
+    out = np.empty_like(points)
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        for k in range(3):
+            row = affine[i, 4 * k : 4 * k + 4]
+            out[i, k] = row[0] * x + row[1] * y + row[2] * z + row[3]
+    return out
 
 
 @lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 import cv2
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,7 +62,27 @@ def lathe(profile: Array, around: int = _AROUND) -> Mesh:
 
 def grid_mesh(points: Array) -> Mesh:
     """A closed mesh from rings (R, A, 3) that run round; the first and last ring close onto themselves."""
-    rings, around = points.shape[:2]
+    flat = points.reshape(-1, 3)
+    outward, inward = _grid(*points.shape[:2])
+    return (flat, *(outward if volume(flat, outward[0]) >= 0 else inward))
+
+
+@nb.njit(cache=True)
+def volume(points, faces):  # type: ignore[no-untyped-def]
+    """What a closed mesh encloses; negative where its faces turn inwards."""
+    total = 0.0
+    for f in range(len(faces)):
+        # Relative to a point of the mesh, lest a far mesh's volume drown in rounding.
+        ax, ay, az = points[faces[f, 0]] - points[0]
+        bx, by, bz = points[faces[f, 1]] - points[0]
+        cx, cy, cz = points[faces[f, 2]] - points[0]
+        total += ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    return total / 6.0
+
+
+@lru_cache(maxsize=64)
+def _grid(rings: int, around: int) -> tuple[tuple[IntArray, FloatArray], tuple[IntArray, FloatArray]]:
+    """Faces and their places in the texture of a grid of points, and the same turned inside out."""
     row, column = np.meshgrid(np.arange(rings - 1), np.arange(around), indexing="ij")
     after = (column + 1) % around
     a, b = row * around + column, row * around + after
@@ -74,15 +95,11 @@ def grid_mesh(points: Array) -> Mesh:
     def places(names: str) -> Array:
         return np.stack([np.stack(corner[name], axis=-1) for name in names], axis=-2).reshape(-1, 3, 2)
 
-    flat = points.reshape(-1, 3)
     face_uv = np.concatenate([places("adb"), places("acd")]).astype(np.float32)
-    sides = flat[faces]
-    volume = np.einsum(
-        "fi,fi->f", sides[:, 0] - flat.mean(0), np.cross(sides[:, 1] - flat.mean(0), sides[:, 2] - flat.mean(0))
-    )
-    if volume.sum() < 0:
-        faces, face_uv = faces[:, ::-1], face_uv[:, ::-1]
-    return flat, np.ascontiguousarray(faces), np.ascontiguousarray(face_uv)
+    inward = (np.ascontiguousarray(faces[:, ::-1]), np.ascontiguousarray(face_uv[:, ::-1]))
+    for array in (faces, face_uv, *inward):
+        array.flags.writeable = False
+    return (faces, face_uv), inward
 
 
 def _sphere() -> Mesh:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,9 +53,8 @@ def _outlines(points: Array, origin: Array, axis: Array, up: Array, steps: Array
     along, height, across = ((points - origin) @ np.stack([axis, up, _cross(axis, up)], axis=1)).T
     radius = np.hypot(height, across)
     sector = np.rint(np.arctan2(across, height) * (_AROUND / (2 * np.pi))).astype(np.intp) % _AROUND
-    step, point = np.nonzero(np.abs(along[None] - steps[:, None]) < reach)
     out = np.zeros((len(steps), _AROUND))
-    np.maximum.at(out, (step, sector[point]), radius[point])
+    _widest(along, sector, radius, steps, reach, out)
     known = out > 0
     mean = out.sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), 1)
     out = np.where(known, out, np.where(mean > 0, mean, 0.01))
@@ -62,6 +62,15 @@ def _outlines(points: Array, origin: Array, axis: Array, up: Array, steps: Array
     for _ in range(3):
         out = 0.25 * out[:, _BEFORE] + 0.5 * out + 0.25 * out[:, _AFTER]
     return out
+
+
+@nb.njit(cache=True)
+def _widest(along, sector, radius, steps, reach, out):  # type: ignore[no-untyped-def]
+    """The largest radius near each step (S,) in each sector, into out (S, A)."""
+    for i in range(len(along)):
+        for s in range(len(steps)):
+            if abs(along[i] - steps[s]) < reach:
+                out[s, sector[i]] = max(out[s, sector[i]], radius[i])
 
 
 def _loops(origin: Array, axis: Array, up: Array, steps: Array, radius: Array) -> Array:
