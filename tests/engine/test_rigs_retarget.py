@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every preset on randomised rests: what the hand does there is what it does here."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,15 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.errors import BadInputError
 from blender_handmocap.engine.fit.hinges import rotations_from_angles
 from blender_handmocap.engine.hand.free import free_hand, free_hinges
-from blender_handmocap.engine.hand.names import FINGERS, JOINT_NAMES, JOINT_PARENTS, SIDES, TIP_JOINTS, Side
+from blender_handmocap.engine.hand.names import (
+    FINGERS,
+    JOINT_NAMES,
+    JOINT_PARENTS,
+    KEYPOINT_NAMES,
+    SIDES,
+    TIP_JOINTS,
+    Side,
+)
 from blender_handmocap.engine.rigs.detect import GUESSED, detect
 from blender_handmocap.engine.rigs.preset import BoneMap, RigPreset, mapped
 from blender_handmocap.engine.rigs.presets import PRESETS
@@ -18,6 +26,8 @@ from blender_handmocap.engine.rigs.retarget import finger_rotations, fit_hand, s
 from blender_handmocap.engine.rigs.skeleton import RestSkeleton
 
 RESTS = 20
+CLOSE = 5.0
+"""degrees"""
 DEGREES = np.pi / 180
 
 
@@ -37,11 +47,38 @@ def ten_poses() -> np.ndarray:
     thumbs_up = fist.copy()
     thumbs_up[[JOINT_NAMES.index(f"thumb{k}") for k in (1, 2, 3)]] = 0
     poses[2] = thumbs_up
+    point = fist.copy()
+    point[[JOINT_NAMES.index(f"index{k}") for k in (1, 2, 3)]] = 0
+    poses[3] = point
+    # Fingers fanned out: index and pinky as far apart as they go.
+    poses[4] = 0
+    for finger in ("index", "ring", "pinky"):
+        joint = JOINT_NAMES.index(f"{finger}1")
+        poses[4, joint, 1] = (limits if finger == "index" else limits[:, :, ::-1])[joint, 1, 1]
+    # The thumb across the palm.
+    poses[5] = 0
+    thumb = JOINT_NAMES.index("thumb1")
+    poses[5, thumb : thumb + 3] = np.where(free[thumb : thumb + 3], limits[thumb : thumb + 3, :, 1], 0.0) * [0.8, 0, 0]
     return poses
 
 
-def make_rig(preset: RigPreset, random: np.random.Generator, *, sides: tuple[Side, ...] = SIDES) -> RestSkeleton:
+@dataclass
+class Truth:
+    """What a rig was made of, which its skeleton does not tell."""
+
+    hand: dict[Side, np.ndarray] = field(default_factory=dict)
+    """(3, 3) the hand's canonical axes to armature space at rest"""
+    tips: dict[Side, np.ndarray] = field(default_factory=dict)
+    """(5, 3) fingertips at rest, armature space, in FINGERS order"""
+    unmarked: set[tuple[Side, str]] = field(default_factory=set)
+    """fingers whose tip nothing in the skeleton shows"""
+
+
+def make_rig(
+    preset: RigPreset, random: np.random.Generator, *, sides: tuple[Side, ...] = SIDES, truth: Truth | None = None
+) -> RestSkeleton:
     """A skeleton with the preset's names whose rest is bent, spread, rolled, turned, scaled and out of proportion."""
+    told = Truth() if truth is None else truth
     names, parents, heads, tails, axes = ["root"], [-1], [np.zeros(3)], [np.array([0, 0, 0.1])], [np.eye(3)]
 
     def add(name: str, parent: int, head: np.ndarray, tail: np.ndarray) -> int:
@@ -64,6 +101,8 @@ def make_rig(preset: RigPreset, random: np.random.Generator, *, sides: tuple[Sid
         turn = rotations_from_angles(bend, hinges)
         turn[:, 0] = rotations.quaternion_from_matrix(random_rotation(random))
         posed = model.pose(turn, random.normal(size=(1, 3)), rest)
+        told.hand[side] = world @ posed.orientation[0, 0]
+        told.tips[side] = posed.keypoints[0, 4::4] @ world.T * unit
         joints, points = posed.joints[0] @ world.T * unit, posed.keypoints[0] @ world.T * unit
         elbow = joints[0] + (joints[0] - joints[JOINT_NAMES.index("middle1")]) * 2
         parent = add(preset.bone_name("forearm", side) or f"elbow_{side}", 0, elbow, joints[0])
@@ -76,12 +115,19 @@ def make_rig(preset: RigPreset, random: np.random.Generator, *, sides: tuple[Sid
                 above = add(base, above, joints[0] + 0.2 * (joints[joint] - joints[0]), joints[joint])
             if joint in TIP_JOINTS:
                 tail = points[4 * (TIP_JOINTS.index(joint) + 1)]
-                if random.random() < 0.3:
+                drawn = random.random()
+                if drawn < 0.3:
                     # Importers guess the tail of a last bone.
                     tail = joints[joint] + random_rotation(random) @ (tail - joints[joint])
             else:
-                tail = joints[joint + 1]
+                drawn, tail = 1.0, joints[joint + 1]
             at[joint] = add(preset.bone_name(role, side), above, joints[joint], tail)
+            tip = points[4 * (TIP_JOINTS.index(joint) + 1)] if joint in TIP_JOINTS else tail
+            if drawn < 0.15:
+                # Some write a leaf where the last bone ends.
+                add(f"{preset.bone_name(role, side)}_end", at[joint], tip, 2 * tip - joints[joint])
+            elif drawn < 0.3:
+                told.unmarked.add((side, role[:-1]))
     skeleton = RestSkeleton(tuple(names), tuple(parents), np.array(heads), np.array(tails), np.array(axes))
     if preset.prefix:
         prefix = random.choice(["", "mixamorig:", "mixamorig7:"])
@@ -91,6 +137,11 @@ def make_rig(preset: RigPreset, random: np.random.Generator, *, sides: tuple[Sid
 
 def posed_heads(skeleton: RestSkeleton, keyed: dict[str, np.ndarray], frames: int) -> np.ndarray:
     """Heads (T, B, 3) of the posed rig: forward kinematics as Blender does it."""
+    return posed_bones(skeleton, keyed, frames)[1]
+
+
+def posed_bones(skeleton: RestSkeleton, keyed: dict[str, np.ndarray], frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (T, B, 3, 3) and heads (T, B, 3) of the posed rig."""
     count = len(skeleton.names)
     orientation, head = np.empty((frames, count, 3, 3)), np.empty((frames, count, 3))
     for bone, name in enumerate(skeleton.names):
@@ -102,7 +153,7 @@ def posed_heads(skeleton: RestSkeleton, keyed: dict[str, np.ndarray], frames: in
         carry = orientation[:, parent] @ skeleton.axes[parent].T
         orientation[:, bone] = carry @ skeleton.axes[bone] @ basis
         head[:, bone] = head[:, parent] + carry @ (skeleton.heads[bone] - skeleton.heads[parent])
-    return head
+    return orientation, head
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -132,6 +183,82 @@ def test_fingers_point_where_ours_do_on_every_preset_and_rest(preset: RigPreset)
                     mine = unit(ours[:, joint + 1] - ours[:, joint]) @ fit.palm.T
                     cosine = (unit(heads[:, b] - heads[:, a]) * mine).sum(-1)
                     assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 0.01, (side, finger, level)
+
+
+def palm_normal(points: np.ndarray, side: Side) -> np.ndarray:
+    """Out of the back of the hand, from keypoints (..., 21, 3)."""
+    wrist, index, pinky = (points[..., KEYPOINT_NAMES.index(name), :] for name in ("wrist", "index1", "pinky1"))
+    normal = np.cross(index - pinky, 0.5 * (index + pinky) - wrist)
+    return unit(normal if side == "left" else -normal)
+
+
+def between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.degrees(np.arccos(np.clip((unit(first) * unit(second)).sum(-1), -1, 1)))
+
+
+def spread(points: np.ndarray, side: Side) -> np.ndarray:
+    """Degrees from the pinky's first bone to the index finger's, in the plane of the palm."""
+    normal = palm_normal(points, side)
+    first = [
+        points[..., KEYPOINT_NAMES.index(f"{finger}2"), :] - points[..., KEYPOINT_NAMES.index(f"{finger}1"), :]
+        for finger in ("pinky", "index")
+    ]
+    flat = [bone - (bone * normal).sum(-1, keepdims=True) * normal for bone in first]
+    return between(*flat) * np.sign((np.cross(*flat) * normal).sum(-1))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_a_hand_shows_what_was_seen_on_every_preset_and_rest(preset: RigPreset) -> None:
+    """Measured against how the rig was made, not against what was read from it."""
+    poses = ten_poses()
+    for seed in range(RESTS):
+        truth = Truth()
+        skeleton = make_rig(preset, np.random.default_rng([seed, len(preset.name)]), truth=truth)
+        for side in SIDES:
+            bones = mapped(preset, set(skeleton.names), side)
+            model = free_hand(side)
+            rotation = rotations_from_angles(poses, free_hinges(side))
+            fit = fit_hand(skeleton, bones, model)
+            keyed = dict(finger_rotations(skeleton, bones, fit, rotation).rotation)
+            ours = model.pose(rotation, np.zeros((10, 3)), model.rest()).keypoints @ truth.hand[side].T
+            theirs = keypoints(skeleton, bones, keyed, truth.tips[side])
+            assert between(palm_normal(theirs, side), palm_normal(ours, side)).max() < CLOSE
+            for finger in FINGERS:
+                for level in (1, 2, 3):
+                    if level == 3 and (side, finger) in truth.unmarked:
+                        # A last bone that is drawn at random, without a leaf: how it rests, nobody can know.
+                        continue
+                    a, b = (KEYPOINT_NAMES.index(f"{finger}{level + k}") for k in (0, 1))
+                    off = between(theirs[:, b] - theirs[:, a], ours[:, b] - ours[:, a]).max()
+                    assert off < CLOSE, (seed, side, finger, level)
+            away = {name: theirs[:, KEYPOINT_NAMES.index(name)] for name in ("index1", "index3", "pinky1", "thumb2")}
+            back = palm_normal(theirs, side)
+            # A fist closes towards the palm.
+            assert ((away["index3"] - away["index1"])[1] @ back[1]) < 0
+            # A thumbs-up: the thumb points away from the fist, on the index finger's side.
+            thumb = unit(theirs[2, KEYPOINT_NAMES.index("thumb3")] - away["thumb2"][2])
+            assert thumb @ unit(away["index1"] - away["pinky1"])[2] > 0.4
+            # Spread fingers are spread as ours, to the same sides.
+            assert np.abs(spread(theirs, side) - spread(ours, side))[[0, 4]].max() < CLOSE
+            flat, fanned = np.abs(spread(theirs, side))[[0, 4]]
+            assert fanned > flat + 5.0
+            # The opposed thumb comes across the palm, towards the little finger.
+            across = np.linalg.norm(theirs[:, KEYPOINT_NAMES.index("thumb4")] - away["pinky1"], axis=-1)
+            assert across[5] < 0.9 * across[0]
+
+
+def keypoints(skeleton: RestSkeleton, bones: BoneMap, keyed: dict[str, np.ndarray], tips: np.ndarray) -> np.ndarray:
+    """(T, 21, 3) where the posed rig's joints are, and its fingertips, which the last bones carry along."""
+    axes, heads = posed_bones(skeleton, keyed, len(next(iter(keyed.values()))))
+    out = np.empty((len(heads), 21, 3))
+    for keypoint, name in enumerate(KEYPOINT_NAMES):
+        if name.endswith("4"):
+            bone = skeleton.index[bones.bones[f"{name[:-1]}3"]]
+            local = skeleton.axes[bone].T @ (tips[FINGERS.index(name[:-1])] - skeleton.heads[bone])
+            out[:, keypoint] = heads[:, bone] + axes[:, bone] @ local
+        else:
+            out[:, keypoint] = heads[:, skeleton.index[bones.bones[name]]]
+    return out
 
 
 def test_the_palm_frame_follows_the_hand_not_the_rig() -> None:

@@ -106,9 +106,11 @@ def _flat_direction(model: HandModel, role: str) -> Array:
 
 
 def _rest_direction(skeleton: RestSkeleton, at: Mapping[str, int], role: str, bone: int) -> Array:
-    """Where a rig bone points: to the next bone of its finger, else along itself."""
+    """Where a rig bone points: to the next bone of its finger, to the leaf that marks its tip, else along itself."""
     finger, level = role[:-1], int(role[-1])
     following = at.get(f"{finger}{level + 1}")
+    if following is None and len(leaves := skeleton.children(bone)) == 1:
+        following = leaves[0]
     end = skeleton.heads[following] if following is not None else skeleton.tails[bone]
     direction = end - skeleton.heads[bone]
     if np.linalg.norm(direction) < 1e-9:
