@@ -211,5 +211,20 @@ def choose_camera(width: int, height: int, settings: Settings, *, film_focal: fl
     return Camera.estimated(width, height, distortion=distortion)
 
 
+def camera_of_still(first: Camera, width: int, height: int, *, film_focal: float | None = None) -> Camera:
+    """The camera of a further still, which may have another size, or be of another camera, than the `first`.
+
+    A lens that the user gave stays the same lens: of a larger or a turned picture. Else the picture's own file counts.
+    """
+    if first.source == "given":
+        longer = max(width, height) / max(first.width, first.height)
+        if (width, height) == (first.width, first.height):
+            return first
+        return Camera.from_focal(width, height, float(first.K[0, 0]) * longer, distortion=tuple(first.dist))
+    if film_focal is not None:
+        return Camera.from_film(width, height, film_focal, distortion=tuple(first.dist))
+    return Camera.estimated(width, height, distortion=tuple(first.dist))
+
+
 def _focal_of(length: float, degrees: float) -> float:
     return length / (2.0 * math.tan(math.radians(degrees) / 2.0))

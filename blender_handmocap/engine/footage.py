@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -86,6 +87,10 @@ class Footage(ABC):
         stop = self.frame_count if last is None else min(math.floor(last + _ROUNDING) + 1, self.frame_count)
         return max(stop - begin, 0)
 
+    def lens_of(self, index: int) -> tuple[int, int, float | None]:
+        """Width, height and 35 mm equivalent focal length (None: not told) of a frame's picture; stills may differ."""
+        return self.width, self.height, self.film_focal
+
     @abstractmethod
     def _decoded(self, first: Position) -> Iterator[Frame]:
         """Every frame that is not before `first`; earlier ones are skipped as cheaply as possible."""
@@ -99,7 +104,7 @@ class Footage(ABC):
                 break
             seen_any = True
             image = cv2.flip(frame.image, 1) if self.mirrored else frame.image
-            yield Frame(frame.index, frame.time, np.asarray(image))
+            yield replace(frame, image=np.asarray(image))
         if not seen_any:
             raise BadInputError(
                 f"{self.source} ends before {start}; choose an earlier start."
@@ -177,6 +182,7 @@ class Pictures(Footage):
     def __init__(self, source: str, paths: list[Path], *, rate: Fraction, any_size: bool) -> None:
         self._paths = paths
         self._any_size = any_size
+        self._lenses: dict[int, tuple[int, int, float | None]] = {}
         self.kind: Kind = "still" if len(paths) == 1 else "pictures"
         for path in paths:
             first = read_picture(path)
@@ -199,11 +205,23 @@ class Pictures(Footage):
             elif not self._any_size and image.shape[:2] != (self.height, self.width):
                 unreadable.append(f"{path.name} has another size")
             else:
-                yield Frame(index, time_now, image)
+                yield Frame(index, time_now, image, self._noted(index, image) if self._any_size else None)
         if unreadable:
             self.warnings.append(
                 f"{len(unreadable)} of {len(self._paths)} pictures of {self.source} were left out ({unreadable[0]})."
             )
+
+    def _noted(self, index: int, image: Image) -> float | None:
+        """The focal length in a still's own file."""
+        film_focal = read_metadata(self._paths[index]).film_focal
+        self._lenses[index] = image.shape[1], image.shape[0], film_focal
+        return film_focal
+
+    def lens_of(self, index: int) -> tuple[int, int, float | None]:
+        """As `Footage.lens_of`; a still that an earlier run has seen is opened again."""
+        if self._any_size and index not in self._lenses and (image := read_picture(self._paths[index])) is not None:
+            self._noted(index, image)
+        return self._lenses.get(index, super().lens_of(index))
 
 
 class Webcam(Footage):

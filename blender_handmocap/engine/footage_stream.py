@@ -30,6 +30,8 @@ class Frame:
     """seconds since the first frame, by the file's own time stamps"""
     image: Image
     """(H, W, 3) RGB"""
+    film_focal: float | None = None
+    """35 mm equivalent focal length of this picture, millimetres, where pictures may differ in it"""
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,9 @@ def draw_points(image: Image, hands: Iterable[Array]) -> Image:
 class OverlayPainter:
     """Draws the hands of one take, frame by frame."""
 
-    def __init__(self, take: Take, models: dict[Side, HandModel], *, camera: Camera) -> None:
+    def __init__(self, take: Take, models: dict[Side, HandModel]) -> None:
         self._take = take
         self._models = models
-        self._camera = camera
         self._rest = {side: models[side].rest(take.betas, take.size) for side in SIDES}
 
     def draw(self, image: Image, index: int) -> Image:
@@ -58,6 +57,11 @@ class OverlayPainter:
         for side in sides:
             self._draw_bones(painted, side, index)
         return painted
+
+    def _project(self, points: Array, index: int) -> Array:
+        """Points (..., 3) as the camera of frame `index` sees them, pixels (..., 2)."""
+        K = self._take.K if self._take.K.ndim == 2 else self._take.K[index]
+        return Camera(K=K, dist=self._take.dist, width=0, height=0).project(points)
 
     def _colour(self, side: Side, index: int) -> tuple[int, int, int]:
         filled = self._take.track(side).state[index] == State.FILLED
@@ -75,7 +79,7 @@ class OverlayPainter:
         facing = -(normals * centres).sum(1) / np.linalg.norm(centres, axis=1)
         drawn = np.flatnonzero((facing > 0) & (corners[..., 2] > 0.01).all(1))
         drawn = drawn[np.argsort(-centres[drawn, 2])]
-        pixels = self._camera.project(corners[drawn].reshape(-1, 3)).reshape(-1, 3, 2)
+        pixels = self._project(corners[drawn], index)
         fixed = np.round(np.clip(pixels, -4e4, 4e4) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
         base = np.array(self._colour(side, index), float)
         shades = base * (0.35 + 0.65 * facing[drawn, None])
@@ -86,7 +90,7 @@ class OverlayPainter:
         points = self._take.track(side).points[index]
         if not np.isfinite(points).all() or (points[:, 2] <= 0.01).any():
             return
-        pixels: Array = np.clip(self._camera.project(points), -4e4, 4e4)
+        pixels: Array = np.clip(self._project(points, index), -4e4, 4e4)
         fixed = [tuple(int(v) for v in np.round(p * (1 << _SUBPIXEL_BITS))) for p in pixels]
         radius = max(2, round(max(np.ptp(pixels[:, 0]), np.ptp(pixels[:, 1])) / 60))
         for child, parent in enumerate(KEYPOINT_PARENTS):
@@ -114,9 +118,11 @@ def write_overlay(
     models: dict[Side, HandModel],
     size: tuple[int, int],
 ) -> int:
-    """Write a movie of (source frame number, RGB image) pairs with the take drawn over; returns the frames written."""
-    camera = Camera(K=take.K if take.K.ndim == 2 else take.K[0], dist=take.dist, width=size[0], height=size[1])
-    painter = OverlayPainter(take, models, camera=camera)
+    """Write a movie of (source frame number, RGB image) pairs with the take drawn over; returns the frames written.
+
+    `size` is the movie's; stills of another size are fitted into it.
+    """
+    painter = OverlayPainter(take, models)
     index_of = {int(number): index for index, number in enumerate(take.frame)}
     even = (size[0] - size[0] % 2, size[1] - size[1] % 2)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), take.rate, even)
@@ -130,7 +136,7 @@ def write_overlay(
             index = index_of.get(number)
             if index is None:
                 continue
-            drawn = painter.draw(image, index)[: even[1], : even[0]]
+            drawn = _fitted(painter.draw(image, index), size)[: even[1], : even[0]]
             writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
             written += 1
     finally:
@@ -138,6 +144,19 @@ def write_overlay(
     if written and not _is_whole(path, written):
         raise BadInputError(f"The overlay {path} could not be finished; free some space and capture again.")
     return written
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    """The picture as large as it fits into width and height, in the middle of black."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:height, :width]
+    canvas = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas
 
 
 def _is_whole(path: Path, frames: int) -> bool:

@@ -220,7 +220,7 @@ def _see(
         if cancelled is not None and cancelled():
             _keep(work, records, seer)
             return True
-        hands = seer.step(frame.image, time=frame.time)
+        hands = seer.step(frame.image, time=frame.time, film_focal=frame.film_focal)
         records.append(frame.index, frame.time, hands)
         if on_preview is not None:
             on_preview(draw_points(frame.image, [hand.points2d for _, hand in hands]), frame.index)
@@ -257,8 +257,8 @@ def write_overlay_of(
     cancelled: Cancelled | None = None,
 ) -> int:
     """Write the footage of a take with its hands drawn over; the frames written."""
-    footage = open_footage(source, mirrored=bool(take.meta.get("mirrored")))
     settings = settings_of(take)
+    footage = open_footage(source, mirrored=bool(take.meta.get("mirrored")), any_size=settings.mode == "stills")
 
     def frames() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for done, frame in enumerate(footage.frames(settings.start, settings.end), start=1):

@@ -158,7 +158,8 @@ class Take:
 
     meta: dict[str, Any]
     """source, width, height, rate [numerator, denominator], mirrored, performer, engine, models,
-    settings, hand_model, definition (whose keypoint definition the seen points follow), parent"""
+    settings, hand_model, definition (whose keypoint definition the seen points follow), parent;
+    sizes [[width, height], ...] a frame, of stills that differ in it: then K is (T, 3, 3)"""
     frame: NDArray[np.int32]
     """(T,) source frame numbers"""
     time: Array
@@ -188,6 +189,12 @@ class Take:
     def with_tracks(self, **changes: Any) -> Take:
         """A copy with some fields replaced."""
         return replace(self, **changes)
+
+    def picture_size(self, index: int) -> tuple[int, int]:
+        """Width and height of one frame's displayed picture, pixels: stills of one take may differ in it."""
+        sizes = self.meta.get("sizes")
+        width, height = sizes[index] if sizes else (self.meta["width"], self.meta["height"])
+        return int(width), int(height)
 
     @property
     def rate(self) -> float:

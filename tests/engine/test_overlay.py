@@ -48,7 +48,7 @@ def make_take(frames: int = 3) -> Take:
 def test_only_the_hand_is_painted() -> None:
     take, image = make_take(), np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
     camera = Camera.from_focal(WIDTH, HEIGHT, 300.0)
-    drawn = OverlayPainter(take, MODELS, camera=camera).draw(image, 0)
+    drawn = OverlayPainter(take, MODELS).draw(image, 0)
     changed = (drawn != image).any(-1)
     assert (image == 100).all()
     pixels = camera.project(take.right.points[0])
@@ -63,7 +63,7 @@ def test_only_the_hand_is_painted() -> None:
 def test_an_absent_hand_leaves_the_picture_alone() -> None:
     take, image = make_take(), np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
     empty = replace(take, right=HandTrack.absent(3))
-    painter = OverlayPainter(empty, MODELS, camera=Camera.from_focal(WIDTH, HEIGHT, 300.0))
+    painter = OverlayPainter(empty, MODELS)
     np.testing.assert_array_equal(painter.draw(image, 1), image)
 
 
@@ -74,6 +74,18 @@ def test_the_movie_holds_the_takes_frames_only(tmp_path: Path) -> None:
     movie = cv2.VideoCapture(str(path))
     assert movie.get(cv2.CAP_PROP_FRAME_COUNT) == 3
     assert movie.get(cv2.CAP_PROP_FRAME_HEIGHT) == HEIGHT - 1
+
+
+def test_stills_of_another_size_are_drawn_by_their_own_camera_and_fitted_into_the_movie(tmp_path: Path) -> None:
+    take = make_take(2)
+    small = Camera.from_focal(WIDTH // 2, HEIGHT // 2, 150.0)
+    take = replace(take, K=np.stack([take.K, small.K]))
+    image = np.full((HEIGHT // 2, WIDTH // 2, 3), 100, np.uint8)
+    drawn = OverlayPainter(take, MODELS).draw(image, 1)
+    for x, y in small.project(take.right.points[1]):
+        assert (drawn[round(y), round(x)] != 100).any()
+    frames = [(5, np.full((HEIGHT, WIDTH, 3), 100, np.uint8)), (6, image)]
+    assert write_overlay(take, frames, tmp_path / "o.mp4", models=MODELS, size=(WIDTH, HEIGHT)) == 2
 
 
 def test_a_path_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

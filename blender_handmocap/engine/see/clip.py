@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera, choose_camera, load_camera_path
+from ..camera import Camera, camera_of_still, choose_camera, load_camera_path
 from ..camera_motion import CameraMotion
 from ..errors import CancelledError, NothingFoundError
 from ..footage import Footage
@@ -53,7 +53,8 @@ class Seer:
     def __init__(self, camera: Camera, settings: Settings, *, runtime: Runtime | None = None) -> None:
         self.definition = MEDIAPIPE
         """whose keypoints the observations are"""
-        self.camera = camera
+        self.camera = self._first_camera = camera
+        """of the newest picture; only stills differ in it"""
         self.settings = settings
         self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
@@ -71,9 +72,11 @@ class Seer:
         """Sentences about eyes or a device that are not the ones asked for."""
         return [note for note in (self.runtime.note, self._note, self._pair_note) if note]
 
-    def step(self, image: Image, *, time: float) -> list[tuple[int, Observation]]:
-        """(track, observation) of every hand in the next picture (H, W, 3) RGB."""
+    def step(self, image: Image, *, time: float, film_focal: float | None = None) -> list[tuple[int, Observation]]:
+        """(track, observation) of every hand in the next picture (H, W, 3) RGB; `film_focal` of a still's own file."""
         if self.settings.mode == "stills":
+            height, width = image.shape[:2]
+            self.camera = camera_of_still(self._first_camera, width, height, film_focal=film_focal)
             self._tracker.tracks = []
             self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
         blend = None if self._detnet is None else self._detnet.blend
@@ -166,6 +169,9 @@ def take_from(
     }
     if moved:
         meta["camera_path"] = moved
+    if settings.mode == "stills" and (stills := _still_cameras(frames, footage, camera)):
+        K = np.stack([one.K for one in stills])
+        meta["sizes"] = [[one.width, one.height] for one in stills]
     if seer is not None:
         meta["device"] = seer.runtime.device
     if looks_mirrored(tracks):
@@ -198,6 +204,14 @@ def _cameras(
         "rotation": path.rotation[entries].tolist(),
         "translation": path.translation[entries].tolist(),
     }
+
+
+def _still_cameras(frames: NDArray[np.int32], footage: Footage, first: Camera) -> list[Camera]:
+    """The camera of each still (T,); none where all have the first one's."""
+    lenses = [footage.lens_of(int(frame)) for frame in frames]
+    cameras = [camera_of_still(first, width, height, film_focal=film) for width, height, film in lenses]
+    same = [(one.width, one.height) == (first.width, first.height) and np.allclose(one.K, first.K) for one in cameras]
+    return [] if all(same) else cameras
 
 
 def _track(records: Mapping[str, NDArray[Any]], picture: NDArray[np.int64], chosen: NDArray[np.bool_]) -> HandTrack:
@@ -255,7 +269,7 @@ def see(
     for frame in footage.frames(settings.start, settings.end):
         if cancelled is not None and cancelled():
             raise CancelledError("Seeing was stopped; nothing was kept.")
-        seen = seer.step(frame.image, time=frame.time)
+        seen = seer.step(frame.image, time=frame.time, film_focal=frame.film_focal)
         records.append(frame.index, frame.time, seen)
         if on_frame is not None:
             on_frame(frame, seen)
