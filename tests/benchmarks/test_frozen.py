@@ -12,8 +12,13 @@ from blender_handmocap.engine.errors import BadInputError
 
 pytest.importorskip("numba")
 
-from benchmarks.sets import frozen_draw, frozen_motion
-from training.footage import split
+from llvmlite import binding as llvm
+
+from benchmarks.sets import frozen_cycles, frozen_draw, frozen_motion
+from training.footage import scenery, split
+
+DRAWN_ON = "cascadelake"
+"""The processor, as numba's compiler calls it, on which the committed sums were made."""
 
 
 def test_every_clip_has_a_sum():
@@ -36,10 +41,41 @@ def test_seen_contact_families_are_not_the_test_ones():
     assert not set(frozen_motion.SEEN_CONTACT) & split.load().names["family"]
 
 
+def test_cycles_clips_are_short_and_of_their_own_kind():
+    for name, recipe in frozen_draw.RECIPES.items():
+        own = frozen_cycles.recipe_of(name)
+        assert own.frames >= frozen_cycles.FRAMES and own.longer_side <= recipe.longer_side
+        assert (own.kind, own.style, own.nearest, own.farthest) == (
+            recipe.kind, recipe.style, recipe.nearest, recipe.farthest,
+        )  # fmt: skip
+    clip = frozen_cycles.clip_of("small", 0)
+    assert len(clip.scenes) == frozen_cycles.FRAMES
+    # The same seed makes the same clip, so that a stopped run goes on with what it began.
+    again = frozen_cycles.clip_of("small", 0)
+    for one, other in zip(clip.scenes, again.scenes, strict=True):
+        assert np.array_equal(one.hands[0].rotation, other.hands[0].rotation)
+        assert one.look.skin == other.look.skin and one.look.backdrop == other.look.backdrop
+
+
+def test_a_row_that_is_not_drawn_is_left_out_with_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(frozen, "folder", lambda: tmp_path)
+    monkeypatch.setattr(frozen, "sums", lambda: {"small": {frozen.CYCLES_ROW: ["0" * 64, "1" * 64]}})
+    loaded = frozen.load("small")
+    assert loaded.clips == () and loaded.note.count("Cycles row") == 1
+
+
 def test_a_set_without_sums(monkeypatch, tmp_path):
     monkeypatch.setattr(frozen, "SUMS", tmp_path / "none.json")
     with pytest.raises(BadInputError):
         frozen.load("one_hand")
+
+
+@pytest.mark.slow
+def test_a_frozen_clip_is_drawn_as_ever(tmp_path):
+    if llvm.get_host_cpu_name() != DRAWN_ON or not scenery.pictures.fetched():
+        pytest.skip("Another processor rounds otherwise, and without the photographs backdrops are other ones.")
+    frozen_draw.draw_clip("small", frozen.ROWS[0], 0, tmp_path / "clip")
+    assert frozen.sum_of(tmp_path / "clip") == frozen.sums()["small"][frozen.ROWS[0]][0]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.see.crops import cut as cut_by_engine
-from training.footage import crops, raster, shading
+from training.footage import crops, raster, surface_light
 from training.footage.render import Picture, draw
 from training.footage.scene import HandPose, Lens, Look, Scene
 from training.footage.surface import PART_COUNT, hand_model, render_hand
@@ -245,7 +245,7 @@ def test_hands_behind_or_through_the_near_plane_draw_without_failing() -> None:
 def test_a_face_seen_edge_on_is_shaded_from_its_own_corners(third: list[float]) -> None:
     """A finer sample may see a face whose area rounds to nothing at the pixel's own scale."""
     screen = np.array([[20.0, 10.0, 0.5], [30.0, 20.0, 0.6], third], np.float32)
-    wa, wb, wc, depth = shading._weights(screen, 0, 1, 2, np.float32(25.0), np.float32(15.0))
+    wa, wb, wc, depth = surface_light.weights(screen, 0, 1, 2, np.float32(25.0), np.float32(15.0))
     assert np.isfinite([wa, wb, wc, depth]).all()
     assert max(abs(wa), abs(wb), abs(wc)) < 1.5
     assert 0.4 < depth < 0.8

@@ -47,9 +47,19 @@ def build(bundle: Path, *, samples: int) -> dict[str, NDArray[Any]]:
     for side in SIDES:
         _add_mesh(side, data, skin)
         _add_sleeve(side, data, cloth)
-    _add_camera(scene, data)
+    add_camera(scene, data["K"], *(int(n) for n in data["size"]))
     _add_lights()
     _add_room(scene)
+    set_up(scene, samples=samples)
+    scene.view_settings.view_transform = "Filmic"
+    scene.view_settings.look = "Medium High Contrast"
+    scene.view_settings.exposure = 0.35
+    scene.render.image_settings.file_format = "PNG"
+    return data
+
+
+def set_up(scene: bpy.types.Scene, *, samples: int) -> None:
+    """Cycles with few samples and a denoiser."""
     scene.render.engine = "CYCLES"
     scene.cycles.samples = samples
     scene.cycles.use_denoising = True
@@ -59,13 +69,6 @@ def build(bundle: Path, *, samples: int) -> dict[str, NDArray[Any]]:
     scene.cycles.denoising_input_passes = "RGB_ALBEDO"
     scene.cycles.max_bounces = 4
     scene.render.use_persistent_data = True
-    scene.render.resolution_x, scene.render.resolution_y = (int(n) for n in data["size"])
-    scene.render.resolution_percentage = 100
-    scene.view_settings.view_transform = "Filmic"
-    scene.view_settings.look = "Medium High Contrast"
-    scene.view_settings.exposure = 0.35
-    scene.render.image_settings.file_format = "PNG"
-    return data
 
 
 def _add_mesh(side: str, data: dict[str, NDArray[Any]], material: bpy.types.Material) -> None:
@@ -171,9 +174,11 @@ def _cloth() -> bpy.types.Material:
     return material
 
 
-def _add_camera(scene: bpy.types.Scene, data: dict[str, NDArray[Any]]) -> None:
-    width, height = (int(n) for n in data["size"])
-    lens = lens_of(data["K"], width, height)
+def add_camera(scene: bpy.types.Scene, K: NDArray[Any], width: int, height: int) -> None:
+    """A camera with a matrix K (3, 3) for pictures of width x height, at the origin of the engine's axes."""
+    lens = lens_of(K, width, height)
+    scene.render.resolution_x, scene.render.resolution_y = width, height
+    scene.render.resolution_percentage = 100
     camera = bpy.data.cameras.new("camera")
     camera.sensor_fit, camera.sensor_width = "HORIZONTAL", 36.0
     camera.lens, camera.shift_x, camera.shift_y = float(lens.lens[0]), float(lens.shift_x[0]), float(lens.shift_y[0])

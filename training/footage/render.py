@@ -15,7 +15,7 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.model import RestHand
 from blender_handmocap.engine.hand.names import KEYPOINT_COUNT, Side
 
-from . import lens, pixels, raster, scenery, shading, skin, things, wear
+from . import lens, pixels, raster, scenery, shading, skin, surface_light, things, wear
 from .bodies import Assembly, Body, assemble
 from .scene import AMBIENT_DIRECTIONS, HandPose, Scene
 from .surface import hand_model, render_hand
@@ -150,7 +150,7 @@ def draw(
     False the place is drawn without hands and what they wear; no keypoint is visible then.
     """
     random = np.random.default_rng(seed)
-    rests = tuple(_rest(scene, hand.side) for hand in scene.hands)
+    rests = rests_of(scene)
     buffers = _buffers(scene.width, scene.height)
     assembly = _assembled(scene, scene.hands, rests, shown=hands_shown)
     blurred = scene.hands_end is not None and quality in _BLUR_EFFORT and hands_shown
@@ -167,10 +167,7 @@ def draw(
         linear, coverage = _blurred(scene, rests, buffers, quality)
     else:
         linear, coverage = _lit(scene, assembly, buffers, _EFFORT[quality])
-    backdrop = scenery.backdrop(scene.look.backdrop, scene.width, scene.height)
-    shaded = backdrop if quality == "plain" else _cast(scene, coverage, backdrop)
-    pixels.lay_over(linear, shaded, coverage)
-    image = lens.develop(linear, scene.look.lens, random, quick=quality != "reference")
+    image = photographed(scene, linear, coverage, random, quality=quality)
     return Picture(
         image=image,
         side=side,
@@ -185,11 +182,13 @@ def draw(
     )
 
 
-def _rest(scene: Scene, side: Side) -> RestHand:
-    return hand_model(side).rest(scene.betas, scene.size)
+def rests_of(scene: Scene) -> tuple[RestHand, ...]:
+    """Each hand of a scene at rest, in its shape and size."""
+    return tuple(hand_model(hand.side).rest(scene.betas, scene.size) for hand in scene.hands)
 
 
-def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand], *, shown: bool = True) -> Assembly:
+def bodies_of(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand], *, shown: bool = True) -> list[Body]:
+    """The hands, what they wear and every thing of a scene, with the hands where `hands` says."""
     look = scene.look
     material = skin.material(look)
     bodies: list[Body] = []
@@ -215,7 +214,11 @@ def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand
     for thing in look.things:
         if thing.hand is None or shown:
             bodies.extend(things.body(thing, hands))
-    return assemble(bodies, float(scene.K[0, 0]))
+    return bodies
+
+
+def _assembled(scene: Scene, hands: Sequence[HandPose], rests: Sequence[RestHand], *, shown: bool = True) -> Assembly:
+    return assemble(bodies_of(scene, hands, rests, shown=shown), float(scene.K[0, 0]))
 
 
 def _projected(scene: Scene, assembly: Assembly, samples: int) -> FloatArray:
@@ -254,7 +257,7 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, effort: _Effort) -
     mirror = _NO_MIRROR
     if effort.all_effects:
         mirror = np.empty((_MIRROR_SIZE, _MIRROR_SIZE, 3), np.float32)
-        shading.mirror_table(directions, ambient, mirror)
+        surface_light.mirror_table(directions, ambient, mirror)
         flat = np.empty_like(assembly.points)
         raster.sky_light(
             assembly.points, normals, assembly.faces, directions, ambient, _SKY_SIZE, _SKY_WRAP, flat,
@@ -265,11 +268,11 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, effort: _Effort) -
     shadows = _shadow_maps(scene, assembly, effort.shadow_size)
     linear = np.empty((scene.height, scene.width, 3), np.float32)
     coverage = np.empty((scene.height, scene.width), np.float32)
-    vertices = np.zeros((len(assembly.points), shading.COLUMNS), np.float32)
-    vertices[:, : shading.POINT] = _projected(scene, assembly, 1)
-    vertices[:, shading.POINT : shading.NORMAL] = assembly.points
-    vertices[:, shading.NORMAL : shading.SKY] = normals
-    vertices[:, shading.SKY : shading.SKY + 4] = sky
+    vertices = np.zeros((len(assembly.points), surface_light.COLUMNS), np.float32)
+    vertices[:, : surface_light.POINT] = _projected(scene, assembly, 1)
+    vertices[:, surface_light.POINT : surface_light.NORMAL] = assembly.points
+    vertices[:, surface_light.NORMAL : surface_light.SKY] = normals
+    vertices[:, surface_light.SKY : surface_light.SKY + 4] = sky
     surfaces = (
         vertices, assembly.faces, assembly.face_uv, assembly.face_material, assembly.materials, assembly.texels,
         assembly.textures, *shadows, mirror, buffers.centre_face,
@@ -333,6 +336,19 @@ def _blurred(
         linear += light / _BLUR_MOMENTS
         coverage += covered / _BLUR_MOMENTS
     return linear, coverage
+
+
+def photographed(
+    scene: Scene, linear: FloatArray, coverage: FloatArray, random: np.random.Generator, *, quality: Quality
+) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) of what stands before the backdrop: linear light x covered share, and that share.
+
+    Changes `linear`.
+    """
+    backdrop = scenery.backdrop(scene.look.backdrop, scene.width, scene.height)
+    shaded = backdrop if quality == "plain" else _cast(scene, coverage, backdrop)
+    pixels.lay_over(linear, shaded, coverage)
+    return lens.develop(linear, scene.look.lens, random, quick=quality != "reference")
 
 
 def _cast(scene: Scene, coverage: FloatArray, backdrop: FloatArray) -> FloatArray:
