@@ -31,8 +31,10 @@ from .frozen_draw import RECIPES, seed_of, truth_of
 from .frozen_motion import ClipScenes, Recipe, made
 
 CLIPS: Final = 2
-FRAMES: Final = 12
+FRAMES: Final = 6
 """Pictures of a clip: path tracing is dear."""
+_LENGTH: Final = 12
+"""Frames of the motion they are the middle of."""
 _LONGER_SIDE: Final = 480
 _SAMPLES: Final = 16
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -42,7 +44,7 @@ def recipe_of(name: str) -> Recipe:
     """The set's own recipe for smaller pictures, and as long as a clip of this row is; waves keep their length."""
     recipe = RECIPES[name]
     return replace(
-        recipe, frames=max(recipe.frames, FRAMES), clips=CLIPS, longer_side=min(recipe.longer_side, _LONGER_SIDE)
+        recipe, frames=max(recipe.frames, _LENGTH), clips=CLIPS, longer_side=min(recipe.longer_side, _LONGER_SIDE)
     )
 
 
@@ -77,23 +79,19 @@ def finish(name: str, number: int, clip: ClipScenes) -> Path:
     return place
 
 
-def make(name: str, python: Path) -> list[str]:
-    """Draw what is missing of a set's Cycles row; returns the clips' sums."""
-    out = []
-    for number in range(CLIPS):
-        place = clip_folder(name, CYCLES_ROW, number)
-        if not (place / "truth.npz").exists():
-            clip, bundle = clip_of(name, number), bundle_of(name, number)
-            if not (bundle / "scene.npz").exists():
-                cycles_bundle.write(clip.scenes, bundle)
-            subprocess.run(
-                [python, "-m", "training.footage.cycles_scene", "--bundle", bundle, "--samples", str(_SAMPLES)],
-                cwd=_ROOT,
-                check=True,
-            )
-            finish(name, number, clip)
-        out.append(sum_of(place))
-    return out
+def make(name: str, number: int, python: Path) -> None:
+    """Draw what is missing of a clip."""
+    if (clip_folder(name, CYCLES_ROW, number) / "truth.npz").exists():
+        return
+    clip, bundle = clip_of(name, number), bundle_of(name, number)
+    if not (bundle / "scene.npz").exists():
+        cycles_bundle.write(clip.scenes, bundle)
+    subprocess.run(
+        [python, "-m", "training.footage.cycles_scene", "--bundle", bundle, "--samples", str(_SAMPLES)],
+        cwd=_ROOT,
+        check=True,
+    )
+    finish(name, number, clip)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,10 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", choices=sorted(ABOUT))
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args(arguments)
-    same = True
-    for name in options.set or ABOUT:
-        found = make(name, options.bpy)
-        told = sums()
+    names, same = options.set or list(ABOUT), True
+    # The first clip of every set before the second of any: what is stopped has something of each.
+    for number in range(CLIPS):
+        for name in names:
+            make(name, number, options.bpy)
+    for name in names:
+        found, told = [sum_of(clip_folder(name, CYCLES_ROW, number)) for number in range(CLIPS)], sums()
         if options.record:
             write_sums({**told, name: {**told.get(name, {}), CYCLES_ROW: found}})
         same &= options.record or told.get(name, {}).get(CYCLES_ROW) == found
