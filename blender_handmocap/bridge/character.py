@@ -83,6 +83,8 @@ def bake(
     are keyed so that the keys show. A second bake starts from what the first one found on the body.
     """
     how = Choices() if choices is None else choices
+    # A script may have moved or scaled the character a line before.
+    bpy.context.view_layer.update()
     skeleton = rest_skeleton.read(armature)
     times = np.asarray(frames, dtype=np.float64)
     chosen = _chosen(times, within)
@@ -129,10 +131,10 @@ def _body(rig: Rig, take: Take, hands: Mapping[Side, Hand], times: Array, how: C
     presets = {side: _preset(hand.bones) for side, hand in hands.items()}
     if how.reach is Reach.SPACE:
         return character_arm.in_space(rig, take, hands, times, how.place, presets, contact=how.contact, twist=how.twist)
+    if how.reach is Reach.WRIST:
+        return character_arm.wrists_turned(rig, take, hands, times, how.twist, presets, contact=how.contact)
     if how.contact:
         hands = character_hand.with_pinches(take, hands)
-    if how.reach is Reach.WRIST:
-        return character_arm.wrists_turned(rig, hands, times, how.twist, presets)
     return character_arm.fingers_only(rig, hands, times, how.wrist)
 
 

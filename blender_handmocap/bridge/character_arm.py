@@ -21,7 +21,8 @@ from ..engine.rigs.skeleton import RestSkeleton
 from ..engine.take import Take
 from . import rig_motion
 from .channels import BoneChannel
-from .character_hand import Hand, with_touches
+from .character_hand import Hand, with_pinches, with_touches
+from .character_touch import brought_together
 from .frames import WORLD_FROM_CAMERA, world_points
 from .rig_motion import RigMotion
 
@@ -106,6 +107,12 @@ class Rig:
         head: Array = self.skeleton.heads[self.skeleton.index[bone]]
         return head
 
+    def length(self, arm: Arm) -> float:
+        """Shoulder to wrist over the elbow, armature units."""
+        heads = self.skeleton.heads
+        upper, lower = heads[arm.lower] - heads[arm.upper], heads[arm.wrist] - heads[arm.lower]
+        return float(np.linalg.norm(upper) + np.linalg.norm(lower))
+
 
 def fingers_only(rig: Rig, hands: Mapping[Side, Hand], times: Array, wrist: WristMotion) -> Body:
     """Nothing of the body, or the take's turning of the wrist added to the body's."""
@@ -125,24 +132,41 @@ def fingers_only(rig: Rig, hands: Mapping[Side, Hand], times: Array, wrist: Wris
 
 
 def wrists_turned(
-    rig: Rig, hands: Mapping[Side, Hand], times: Array, twist: float, presets: Mapping[Side, RigPreset | None]
+    rig: Rig,
+    take: Take,
+    hands: Mapping[Side, Hand],
+    times: Array,
+    twist: float,
+    presets: Mapping[Side, RigPreset | None],
+    *,
+    contact: bool,
 ) -> Body:
-    """The wrists turned in the world as they were seen, whatever carries them."""
-    body = Body(dict(hands))
+    """The wrists turned in the world as they were seen, whatever carries them; arms moved only where hands touch."""
+    body = Body(with_pinches(take, hands) if contact else dict(hands))
     arms = {side: arm_of(rig.skeleton, hand.bones) for side, hand in hands.items()}
     twisting = {
         side: _twisting_bone(rig, arm, presets[side]) if arm is not None and twist > 0.0 else None
         for side, arm in arms.items()
     }
     names = [hand.wrist for hand in hands.values()] + [name for name in twisting.values() if name is not None]
+    names += [rig.skeleton.names[bone] for arm in arms.values() if arm for bone in (arm.upper, arm.lower)]
     motion = rig.motion(names, times)
+    by_controls = any(_target(rig.armature, presets[side], side) for side in hands)
+    touching = brought_together(rig, take, hands, motion, arms, by_controls, body.notes) if contact else {}
+    body.hands |= touching
     for side, hand in hands.items():
         seen = WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
         wanted = _transposed(motion.turned) @ seen @ hand.fit.palm.T @ rig.rest(hand.wrist)
-        body.channels[side] = _twisted(rig, motion, hand, wanted, twisting[side], twist)
+        bone, arm = twisting[side], arms[side]
+        if side in touching and arm is not None:
+            where = motion.in_armature(touching[side].translation)
+            share = None if bone is None else (bone, twist)
+            body.channels[side] = _on_arm(rig, motion, hand, arm, wanted, where, share, body.notes)
+        else:
+            body.channels[side] = _twisted(rig, motion, hand, wanted, bone, twist)
         preset = presets[side]
         body.switches[side] = preset.switches if preset is not None else {}
-        if twist > 0.0 and twisting[side] is None:
+        if twist > 0.0 and bone is None:
             body.notes.append(f"The {side} forearm was not found, so it takes over no twist.")
     return body
 
@@ -261,16 +285,7 @@ def _placed(
     skeleton = rig.skeleton
     facing = _facing(rig, arms, motion.turned[0])
     shoulders = [skeleton.heads[arm.upper] for arm in arms.values() if arm is not None]
-    length = float(
-        np.mean(
-            [
-                np.linalg.norm(skeleton.heads[arm.lower] - skeleton.heads[arm.upper])
-                + np.linalg.norm(skeleton.heads[arm.wrist] - skeleton.heads[arm.lower])
-                for arm in arms.values()
-                if arm is not None
-            ]
-        )
-    )
+    length = float(np.mean([rig.length(arm) for arm in arms.values() if arm is not None]))
     usual = np.mean(shoulders, axis=0) + facing @ np.array([0.0, -_FORWARD, -_DOWN]) * length
     if len(shoulders) == 1:
         usual = usual - facing @ np.array([1.0 if "left" in hands else -1.0, 0.0, 0.0]) * 0.2 * length

@@ -78,6 +78,8 @@ def maps_of(armature: bpy.types.Object) -> dict[Side, BoneMap]:
 
 
 def bake(scene: bpy.types.Scene, take: Take, armature: bpy.types.Object, **choices: object) -> Baked:
+    """Bake as chosen, without contact unless it is asked for: poses that follow each other at once touch by chance."""
+    choices.setdefault("contact", False)
     return character.bake(
         scene, take, armature, maps_of(armature), np.arange(1, len(take) + 1), choices=Choices(**choices)
     )
@@ -298,6 +300,71 @@ def test_fingertips_that_touch_touch_on_the_character(scene: bpy.types.Scene) ->
     assert apart[False] > 4 * BEYOND * unit
     assert apart[True] < BEYOND * unit
     assert len(take.contacts) and take.contacts.dtype == CONTACT_DTYPE
+
+
+@pytest.mark.parametrize("size", [0.8, 1.3])
+def test_hands_of_another_size_touch_where_the_bodys_arms_hold_them(scene: bpy.types.Scene, size: float) -> None:
+    """Fingers and wrist: a body capture brings the hands near each other, the arms go the rest of the way."""
+    take = meeting_take(recorded=True)
+    take = take.with_tracks(meta={**take.meta, "width": 640, "height": 480, "mirrored": False})
+    # Seen from in front, so that the right hand is on the character's right.
+    about = rotations.quaternion_from_vector([0.0, np.pi, 0.0])
+    tracks = {}
+    for side in SIDES:
+        track = take.track(side)
+        rotation = track.rotation.copy()
+        rotation[:, 0] = rotations.multiply(about, rotation[:, 0])
+        tracks[side] = replace(track, rotation=rotation, translation=track.translation * [-1.0, 1.0, -1.0])
+    take = take.with_tracks(**tracks)
+    armature = person(scene, "default")
+    armature.scale = (0.1, 0.1, 0.1)
+    # The body's arms as if they had been captured with hands of the usual size.
+    assert not bake(scene, take, armature, reach=Reach.SPACE).notes
+    for mark in (baked_keys.BAKED, baked_keys.BODY):
+        baked_keys.forget(armature, mark)
+    scale_hands(armature, size)
+    gaps, steps = {}, {}
+    for contact in (False, True):
+        notes = bake(scene, take, armature, reach=Reach.WRIST, contact=contact, edited=Edited.REPLACE).notes
+        assert not any("apart" in note for note in notes), notes
+        tips = []
+        for index in range(len(take)):
+            scene.frame_set(index + 1)
+            where = shown(armature, maps_of(armature))
+            tips.append([where[side]["index4"] for side in SIDES])
+        path = np.array(tips)
+        gaps[contact] = float(np.linalg.norm(path[MEETING, 0] - path[MEETING, 1], axis=-1).max())
+        steps[contact] = float(np.linalg.norm(np.diff(path, n=2, axis=0), axis=-1).max())
+    unit = palm_of(armature) / take.size
+    assert gaps[False] > 2 * BEYOND * unit
+    assert gaps[True] < BEYOND * unit
+    # Nothing pops: the tips are not pushed harder than twice as much as the body moves them.
+    assert steps[True] < 2.0 * steps[False]
+    # Far from the touch the arms are the body's own.
+    name = "upperarm01.L"
+    body = baked_keys.recalled(armature, baked_keys.BODY)[
+        armature.pose.bones[name].path_from_id("rotation_quaternion"), 0
+    ]
+    now = baked_keys.curves_of(armature)[armature.pose.bones[name].path_from_id("rotation_quaternion"), 0]
+    assert abs(now.evaluate(1) - body.values[0]) < 5e-3
+
+
+def scale_hands(armature: bpy.types.Object, size: float) -> None:
+    """Other hands on the same body."""
+    with editing_bones(armature) as edit_bones:
+        for side in "LR":
+            wrist = edit_bones[f"wrist.{side}"].head.copy()
+            for bone in edit_bones[f"wrist.{side}"].children_recursive:
+                bone.use_connect = False
+                head, tail = bone.head.copy(), bone.tail.copy()
+                bone.head, bone.tail = wrist + size * (head - wrist), wrist + size * (tail - wrist)
+
+
+def test_hands_too_far_apart_to_touch_are_told(scene: bpy.types.Scene) -> None:
+    take = meeting_take(recorded=True)
+    take = take.with_tracks(meta={**take.meta, "width": 640, "height": 480, "mirrored": False})
+    notes = bake(scene, take, person(scene, "default"), reach=Reach.WRIST, contact=True).notes
+    assert any("cm apart, too far" in note for note in notes)
 
 
 def test_the_takes_wrist_is_added_to_the_bodys_and_only_once(scene: bpy.types.Scene, ten: Take) -> None:
