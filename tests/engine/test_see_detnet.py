@@ -161,6 +161,15 @@ def test_a_blend_without_doubt_takes_the_given_shares(pair: list[SeenHand]) -> N
     assert (form[0] == 0).all() and np.linalg.norm(form[[5, 9, 13, 17]], axis=1).mean() == pytest.approx(1.0)
 
 
+def test_points_that_are_inferred_are_told_and_count_half(pair: list[SeenHand]) -> None:
+    camera, said = Camera.estimated(640, 480), learned(pair[0])
+    visible = np.linspace(0.0, 1.0, 21)
+    seen = replace(pair[0], learned=replace(said, visible=visible))
+    told = observed(seen, camera, Blend.plain(), motion=0.0, size=(640, 480)).visibility
+    np.testing.assert_allclose(told, 0.5 + 0.5 * visible)
+    assert (observed(seen, camera, None, motion=0.0, size=(640, 480)).visibility == 1.0).all()
+
+
 def test_constants_survive_the_file_and_others_are_refused() -> None:
     blend = replace(Blend.plain(), patience=3.0, sigma_2d=0.7, confidence=np.arange(5.0))
     again = Blend.from_text(blend.to_text())

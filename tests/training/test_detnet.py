@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from training.detnet import export, losses, taps
+from training.detnet import export, losses, network, taps
 from training.detnet.network import GRID, DetNet, Heads
 from training.detnet.shards import Shards, find
 from training.detnet.train import Config, Run, similarity_errors, validate
@@ -16,6 +16,8 @@ from training.detnet.trunk import TAPS, Trunk
 
 needs_networks = pytest.mark.skipif(not taps.HAND_NETWORK.exists(), reason="the converted networks are not there")
 ROWS = 48
+PATTERN = np.random.default_rng(9).uniform(-12.0, 12.0, (21, 2))
+"""the points of every hand around its middle, pixels"""
 
 
 def write_shard(folder: Path, seed: int) -> None:
@@ -27,7 +29,7 @@ def write_shard(folder: Path, seed: int) -> None:
     for picture, (x, y) in zip(image, centre, strict=True):
         picture[y - 20 : y + 20, x - 20 : x + 20] = 230
     np.save(folder / "image.npy", image)
-    np.save(folder / "points2d.npy", np.repeat(centre[:, None], 21, 1).astype("f4"))
+    np.save(folder / "points2d.npy", (centre[:, None] + PATTERN).astype("f4"))
     np.save(folder / "points3d.npy", points.astype("f4"))
     np.save(folder / "visible.npy", rng.integers(0, 2, (ROWS, 21), np.uint8))
     np.save(folder / "use_2d.npy", np.ones((ROWS, 21), np.uint8))
@@ -97,13 +99,32 @@ def truth_and_perfect_output() -> tuple[losses.Targets, dict[str, torch.Tensor]]
 def test_a_perfect_output_has_no_loss_and_each_term_sees_its_own_mistake() -> None:
     truth, perfect = truth_and_perfect_output()
     _, terms = losses.loss(perfect, truth, losses.Weights())
-    for name in ("position", "location", "location_map", "delta", "bone", "visible", "whole"):
+    for name in ("position", "location", "location_map", "delta", "bone", "size", "visible", "whole"):
         assert terms[name] < 1e-4, name
     shifted = {**perfect, "position": perfect["position"] + torch.tensor([0.1, 0.0])}
     assert losses.loss(shifted, truth, losses.Weights())[1]["position"] == pytest.approx(0.1, rel=1e-4)
     far = {**perfect, "location": perfect["location"] + torch.tensor([0.0, 0.0, 0.5])}
     _, off = losses.loss(far, truth, losses.Weights())
     assert off["location"] == pytest.approx(0.5, rel=1e-4) and off["bone"] < 1e-4
+
+
+def test_hands_too_small_are_told_whatever_their_place() -> None:
+    truth, perfect = truth_and_perfect_output()
+    middle = perfect["position"].mean(1, keepdim=True)
+    moved = {**perfect, "position": perfect["position"] + 0.1, "location": perfect["location"] - 0.3}
+    assert losses.loss(moved, truth, losses.Weights(size=1.0))[1]["size"] < 1e-4
+    small = {**perfect, "position": middle + (perfect["position"] - middle) * 0.8}
+    large = {**perfect, "location": perfect["location"] * 1.2}
+    for one in (small, large):
+        # Twice a fifth: all points, and the palm's.
+        assert losses.loss(one, truth, losses.Weights(size=1.0))[1]["size"] == pytest.approx(0.4, rel=1e-3)
+
+
+def test_weak_guesses_far_from_the_peak_do_not_pull_the_reading() -> None:
+    chance = torch.tensor([[[0.6, 0.34, 0.059, 0.001]]])
+    kept = network._around_peak(chance)
+    assert kept[0, 0, 2:].tolist() == [0.0, 0.0] and float(kept.sum()) == pytest.approx(1.0)
+    assert float(kept[0, 0, 0] / kept[0, 0, 1]) == pytest.approx(0.6 / 0.34, rel=1e-5)
 
 
 def test_rows_without_3d_teach_only_the_picture() -> None:

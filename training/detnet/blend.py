@@ -3,9 +3,9 @@
 
     python -m training.detnet.blend --shards DIR --model blender_handmocap/models/detnet.onnx
 
-Only rows that no run trains on are used: the held-out end of every training shard. Fitted are the
-linear map from the model's keypoints to MediaPipe's, the errors of the blend against those DetNet
-expects, and the confidence; the shares are given. Prints what is left.
+Only rows that no run trains on are used: the held-out end of every training shard. Fitted are the errors of the
+blend against those DetNet expects, and the confidence; the shares are given, and so is the map from the model's
+keypoints to MediaPipe's. Prints what is left.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from blender_handmocap.engine.see.fusion import confidence_signs, joined, joined
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
 from training.mediapipe.confidence import calibration_error, logistic, reliability
 
+from .definition import mediapipe_map
 from .shards import find, held_out
 from .train import similarity_errors
 
@@ -42,10 +43,6 @@ SHARES: Final = {"picture": 0.5, "depth": 0.5, "patience": 4.0}
 would have (more of everything)."""
 _LEAST_PRESENCE: Final = 0.5
 """Crops that the tracker would not keep teach nothing."""
-_FOLLOWED_WRONG: Final = 0.25
-"""palms: MediaPipe's points further off than this are of something else and say nothing about its definition"""
-_RIDGE: Final = 0.05
-"""how strongly a row of the map is drawn to its own keypoint, in mean squared coordinates of the hand"""
 _TO_AXIS_2D: Final = float(np.sqrt(2.0 / np.pi))
 """standard deviation along one axis over the mean distance, of a round cloud in the plane"""
 _TO_AXIS_3D: Final = float(np.sqrt(np.pi / 8.0))
@@ -111,34 +108,6 @@ def learned_of(looked: Looked) -> list[LearnedHand]:
     return [hand.learned for hand in looked.seen if hand.learned is not None]
 
 
-def definition_map(values: Array, truth: Array) -> Array:
-    """(21, 21), rows of sum 1: the truth (M, 21) from values (M, 21) along an axis, a row each."""
-    count = values.shape[1]
-    found = np.zeros((count, count))
-    for k in range(count):
-        others = np.delete(np.arange(count), k)
-        # Differences to the keypoint itself: whatever the weights, the row's sum stays one.
-        design, off = values[:, others] - values[:, k : k + 1], truth[:, k] - values[:, k]
-        ridge = _RIDGE * float((design**2).sum()) / len(others)
-        weights = np.linalg.solve(design.T @ design + ridge * np.eye(len(others)), design.T @ off)
-        found[k, others], found[k, k] = weights, 1.0 - weights.sum()
-    return found
-
-
-def definition_of(looked: Looked) -> Array:
-    """(21, 21) MediaPipe's points from the model's own, learned where both are known in the picture.
-
-    The truth is without noise, so that nothing shrinks; what holds across the picture holds in depth.
-    """
-    pixels = np.stack([hand.screen[:, :2] for hand in looked.seen])
-    return definition_map(_columns(looked.points2d), _columns(pixels))
-
-
-def _columns(points: Array) -> Array:
-    """(N, 21, 2) -> (2 N, 21)"""
-    return np.asarray(points.swapaxes(1, 2).reshape(-1, points.shape[1]))
-
-
 def blended(looked: Looked, blend: Blend) -> tuple[Array, Array]:
     """(N, 21, 2) pixels and (N, 21, 3) palms about the middle knuckle, as the engine blends them."""
     both = [
@@ -163,9 +132,7 @@ def errors(looked: Looked, pixels: Array, form: Array) -> dict[str, float]:
 def fit(looked: Looked) -> Blend:
     """Everything of a blend, from crops of every kind."""
     hands = looked.of(kept(looked) & looked.own)
-    forms = np.stack([mediapipe_form(hand) for hand in hands.seen])
-    trusted = similarity_errors(forms, hands.points3d).mean(1) < _FOLLOWED_WRONG
-    best = replace(Blend.plain(), definition=definition_of(hands.of(trusted)), **SHARES)
+    best = replace(Blend.plain(), definition=mediapipe_map(), **SHARES)
     hands = hands.in_definition(best.definition)
     pixels, form = blended(hands, best)
     learned = learned_of(hands)
@@ -175,10 +142,15 @@ def fit(looked: Looked) -> Blend:
     off_3d = np.linalg.norm(_about_knuckle(form) - _about_knuckle(hands.points3d), axis=-1)
     best = replace(
         best,
-        sigma_2d=_TO_AXIS_2D * float(np.median(off_2d) / np.median(expected_2d)),
-        sigma_3d=_TO_AXIS_3D * float(np.median(off_3d) / np.median(expected_3d)),
+        sigma_2d=_TO_AXIS_2D * _scale(off_2d, expected_2d),
+        sigma_3d=_TO_AXIS_3D * _scale(off_3d, expected_3d),
     )
     return replace(best, confidence=confidence(looked, best))
+
+
+def _scale(off: Array, expected: Array) -> float:
+    """By how much expected errors are too small. Of the means: medians would leave the large ones too small."""
+    return float(off.mean() / expected.mean())
 
 
 def _about_knuckle(points: Array) -> Array:

@@ -19,6 +19,10 @@ _PARENTS: Final = [max(parent, 0) for parent in KEYPOINT_PARENTS]
 _BONES: Final = slice(1, POINTS)
 MIDDLE_KNUCKLE: Final = 9
 
+PALM: Final = (0, 5, 9, 13, 17)
+_LEAST_SPREAD: Final = 0.02
+"""of a crop, or of a palm: no usual size is smaller"""
+
 _MARKED: Final = 0.2
 """of a heatmap's peak: what belongs to a joint"""
 _MARKED_REACH: Final = math.sqrt(-2.0 * math.log(_MARKED))
@@ -58,6 +62,8 @@ class Weights:
     delta: float = 0.5
     bone: float = 0.5
     error: float = 0.1
+    size: float = 0.0
+    """only for a network that knows where points are: a fresh one would learn to spread them first"""
     visible: float = 0.2
     whole: float = 0.2
 
@@ -134,6 +140,8 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
         "bone": _mean((bones - true_bones).abs().sum(-1)[:, _BONES], solid.expand_as(error_3d)[:, _BONES]),
         "error": _mean(_laplace(distance_2d, out["log_error_2d"]), use_2d)
         + _mean(_laplace(distance_3d, out["log_error_3d"]), solid.expand_as(error_3d)),
+        "size": _size_off(out["position"], truth.position, use_2d)
+        + _size_off(out["location"], truth.location, solid.expand_as(error_3d)),
         "visible": _mean(
             functional.binary_cross_entropy_with_logits(out["visible"], truth.visible, reduction="none"),
             (inside * solid),
@@ -146,6 +154,29 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
     }
     total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return total, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _size_off(points: Tensor, truth: Tensor, use: Tensor) -> Tensor:
+    """How far the sizes of point sets (N, 21, D) are from the true ones, as a share of the usual size.
+
+    The likeliest place of each point that is hard to see is near the middle of the hand; all of them there make a
+    hand that is too small, and a hand too small is placed too far away.
+    """
+    palm = use * use.new_tensor([1.0 if point in PALM else 0.0 for point in range(POINTS)])
+    shares = []
+    for weight in (use, palm):
+        enough = (weight.sum(1) >= len(PALM)).float()
+        size = _spread(truth, weight)
+        off = (_spread(points, weight) - size).abs()
+        shares.append(_mean(off, enough) / _mean(size, enough).clamp(min=_LEAST_SPREAD))
+    return shares[0] + shares[1]
+
+
+def _spread(points: Tensor, weight: Tensor) -> Tensor:
+    """(N,) root mean square distance of points (N, 21, D) from their mean, weighted (N, 21)."""
+    share = (weight / weight.sum(1, keepdim=True).clamp(min=1.0))[..., None]
+    centred = points - (points * share).sum(1, keepdim=True)
+    return ((centred**2 * share).sum((1, 2)) + 1e-12).sqrt()
 
 
 def _laplace(distance: Tensor, log_scale: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ and whether the crop shows a hand of the side it was cut for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from .trunk import TAPS, own_blocks
 GRID = 28
 POINTS = 21
 CROP = 224
+_READ_FROM: Final = 0.1
+"""of a heatmap's peak: weaker cells are another guess, or none, and would only pull the reading to the middle"""
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
@@ -79,9 +82,10 @@ class Heads(nn.Module):
         x = self.merge_14(level["features_14"] + _grown(x, 2))
         x = self.merge_28(level["features_28"] + _grown(x, 2))
         logits = self.heat(x) * self.sharpness
-        chance = torch.softmax(logits.flatten(2), -1)
+        spread = torch.softmax(logits.flatten(2), -1)
+        chance = _around_peak(spread)
         maps = chance.reshape(-1, POINTS, GRID, GRID)
-        y = self.shared_3d(torch.cat([x, maps * GRID], 1))
+        y = self.shared_3d(torch.cat([x, spread.reshape(-1, POINTS, GRID, GRID) * GRID], 1))
         delta = self.delta(y)
         location = self.location(torch.cat([y, delta], 1))
         across, down = (maps.sum(2) * self.cells).sum(-1), (maps.sum(3) * self.cells).sum(-1)
@@ -103,6 +107,12 @@ class Heads(nn.Module):
 
 def _grown(x: Tensor, factor: int) -> Tensor:
     return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def _around_peak(chance: Tensor) -> Tensor:
+    """Chances (N, 21, H * W) of sum 1 with those far below their peak left out."""
+    near = chance * (chance >= _READ_FROM * chance.amax(-1, keepdim=True)).to(chance.dtype)
+    return near / near.sum(-1, keepdim=True)
 
 
 def _by_point(maps: Tensor) -> Tensor:

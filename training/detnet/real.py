@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real crops for training: hands of people with pseudo-labels in the picture, and cars as pictures of none.
 
-    python -m training.detnet.real --data DIR --out SHARDS/real-000-00000 --model blender_handmocap/models/detnet.onnx
+    python -m training.detnet.real --data DIR --out SHARDS/real-000-00000
 
 Only the folders that the data's README allows for training are read. A hand is seen by MediaPipe as it
 is and mirrored; where both agree, their mean, moved into the model's own definition, is a label for the
@@ -25,10 +25,11 @@ from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.footage_pictures import read_picture
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import HAND_INPUT, Image, cut, square_around
-from blender_handmocap.engine.see.detnet import Blend, DetNet
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
 from blender_handmocap.engine.see.palms import PalmDetector
 from training.footage.crops import Jitter, crop_matrix, jittered
+
+from .definition import mediapipe_map
 
 Array = NDArray[np.float64]
 
@@ -94,14 +95,17 @@ def hands_of(image: Image, palms: PalmDetector, network: HandNetwork) -> Iterato
 
 
 def labelled(
-    image: Image, seen: SeenHand, again: SeenHand, blend: Blend, random: np.random.Generator
+    image: Image, seen: SeenHand, again: SeenHand, definition: Array, random: np.random.Generator
 ) -> list[Labelled]:
-    """Crops of one hand as a tracker might cut them; none where the two looks disagree."""
+    """Crops of one hand as a tracker might cut them; none where the two looks disagree.
+
+    `definition` (21, 21) turns the model's own points into those that are seen.
+    """
     box = float(np.ptp(seen.screen[:, :2], axis=0).max())
     apart = np.linalg.norm(seen.screen[:, :2] - again.screen[:, :2], axis=1) / max(box, 1.0)
     if apart.mean() > _AGREE:
         return []
-    points = np.linalg.solve(blend.definition, (seen.screen[:, :2] + again.screen[:, :2]) / 2)
+    points = np.linalg.solve(definition, (seen.screen[:, :2] + again.screen[:, :2]) / 2)
     use = (apart < _AGREE_POINT) & np.isin(np.arange(len(points)), LABELLED)
     found = []
     for _ in range(_CROPS):
@@ -130,17 +134,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True, help="whose definition map moves MediaPipe's points")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     runtime, random = Runtime.choose("cpu", 1), np.random.default_rng(options.seed)
     palms, network = PalmDetector(runtime), HandNetwork(runtime)
-    blend = DetNet(runtime.network_from(options.model)).blend
+    definition = mediapipe_map()
     rows: list[Labelled] = []
     for _, image in pictures(options.data):
         for seen, again in hands_of(image, palms, network):
-            rows += labelled(image, seen, again, blend, random)
+            rows += labelled(image, seen, again, definition, random)
     nothing = list(empty(options.data, len(rows) // 20, random))
     write(options.out, rows, nothing, random)
     sys.stdout.write(f"{len(rows)} crops of hands, {len(nothing)} of none\n")

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 Stage = Literal["heads", "own"]
 _HEADS_RATE: Final = {"heads": 2e-3, "own": 1e-3}
 _OWN_RATE: Final = 3e-4
+_SIZE_WEIGHT: Final = {"heads": 0.0, "own": 1.0}
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
 
@@ -220,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         batch=options.batch,
         samples=options.samples,
         seed=options.seed,
-        weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
+        weights=replace(Weights(size=_SIZE_WEIGHT[options.stage]), **dict.fromkeys(options.without, 0.0)),
     )
     network = session(options.threads)
 

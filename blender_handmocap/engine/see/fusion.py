@@ -31,6 +31,9 @@ _SHARE_2D: Final = 0.02
 """of the longer side of the hand's box"""
 _SIGMA_3D: Final = 0.11
 """in mean palm bones: a centimetre on a grown-up's hand"""
+_GUESSED: Final = 0.5
+"""what a point that DetNet does not see, but infers, loses of its visibility: such points are half again as far off as
+is expected of them"""
 _JUMP: Final = 2.0
 """Logits of confidence that a jump by a whole hand costs; drawn stills know nothing about motion."""
 _WORST_FACTOR: Final = 4.0
@@ -45,13 +48,14 @@ def observed(
     points2d, points3d = seen.screen[:, :2].copy(), fused_points(seen, camera)
     confidence = float(calibrated(features(seen, motion=motion, width=width, height=height)))
     sigma2d, sigma3d = expected_errors(seen, confidence)
-    right = seen.right
+    right, guessed = seen.right, np.zeros(len(points2d))
     learned = seen.learned
     if blend is not None and learned is not None:
         points2d, points3d = blended_points(seen, learned, blend, camera)
         confidence = blended_confidence(seen, learned, blend, motion=motion, size=size)
         right = (right + learned.right) / 2
         sigma2d, sigma3d = blended_errors(learned, blend)
+        guessed = 1.0 - learned.visible
     return Observation(
         right=right,
         presence=seen.presence,
@@ -60,7 +64,7 @@ def observed(
         sigma2d=sigma2d,
         points3d=points3d,
         sigma3d=sigma3d,
-        visibility=visibility(points2d, width, height),
+        visibility=visibility(points2d, width, height) * (1.0 - _GUESSED * guessed),
         crop=seen.crop.copy(),
     )
 

@@ -31,6 +31,6 @@ class Observation:
     sigma3d: Array
     """(21,) expected error in the same unit"""
     visibility: Array
-    """(21,) 0..1"""
+    """(21,) 1 seen, 0.5 inferred from the rest (where DetNet sees), 0 outside of the picture"""
     crop: Array
     """(5,) centre x, y, width, height in pixels, clockwise rotation in radians"""
