@@ -272,6 +272,12 @@ class _Server:
             take, settings, parent=source, on_progress=self._progress(identity), cancelled=self._stop_job.is_set
         )
         save_take(solved, out)
+        shape = solved.meta.get("shape", {})
+        if message.get("picture") and shape.get("measured"):
+            from .calibrate.proportions import draw_proportions
+
+            picture = draw_proportions(shape["measured"], shape["fitted"])
+            pipeline.PreviewFile(Path(message["picture"]), 0.0).write(picture)
         self._done(identity, solved, out)
 
     def _polish(self, message: Message) -> None:

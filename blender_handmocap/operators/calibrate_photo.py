@@ -14,19 +14,11 @@ from ..bridge.engine_job import JobState, Message
 from ..engine.calibrate.references import REFERENCES
 from ..engine.performer import Performer
 from .engine_modal import EngineModal
-from .performer import unlocked
+from .performer import show_measured, unlocked
 from .pose_hand import PICTURES
-from .preview_picture import StillPicture
 from .reporting import Result, properties
 
 PURPOSE: Final = "calibrate_photo"
-
-_picture = StillPicture()
-
-
-def shown_picture() -> int:
-    """The icon of the last photo with what was measured and what was fitted; 0 when there is none."""
-    return _picture.icon
 
 
 class HANDMOCAP_OT_calibrate_photo(EngineModal, bpy.types.Operator, ImportHelper):
@@ -84,5 +76,5 @@ class HANDMOCAP_OT_calibrate_photo(EngineModal, bpy.types.Operator, ImportHelper
         performer = Performer(name, float(found["palm_mm"]), tuple(found["betas"]))
         performers.take_over(context.scene, performer)
         bpy.ops.ed.undo_push(message="Calibrate from Photo")
-        _picture.show(Path(state.answer["picture"]))
+        show_measured(Path(state.answer["picture"]))
         self.report({"INFO"}, state.summary)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import bpy
@@ -16,6 +17,7 @@ from ..engine.performer import Performer, load_performer, performer_file, perfor
 from ..engine.settings import BETA_COUNT
 from ..engine.take import load_take
 from .engine_modal import EngineModal
+from .preview_picture import StillPicture
 from .reporting import Result, properties, told
 from .take_list import has_take
 
@@ -23,6 +25,19 @@ PURPOSE: Final = "measure_take"
 
 _items_alive: list[tuple[str, str, str]] = []
 """enum items; Blender needs the texts to live on"""
+
+
+_picture = StillPicture()
+
+
+def show_measured(path: Path) -> None:
+    """Show a picture of what was measured and what was fitted."""
+    _picture.show(path)
+
+
+def shown_picture() -> int:
+    """The icon of that picture; 0 when there is none."""
+    return _picture.icon
 
 
 def _items(_self: Any, _context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
@@ -144,6 +159,7 @@ class HANDMOCAP_OT_measure_take(EngineModal, bpy.types.Operator):
 
     purpose = PURPOSE
     escape_text = "Stop"
+    _drawn = Path()
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -157,10 +173,12 @@ class HANDMOCAP_OT_measure_take(EngineModal, bpy.types.Operator):
 
         cache = preferences.get(context).cache_path
         cache.mkdir(parents=True, exist_ok=True)
+        self._drawn = cache / "proportions.jpg"
         return {
             "type": "resolve",
             "take": str(take_list.selected_path(context.scene)),
             "out": str(cache / "measured.take.npz"),
+            "picture": str(self._drawn),
             "settings": {"calibrate": True, "betas": []},
         }
 
@@ -174,4 +192,8 @@ class HANDMOCAP_OT_measure_take(EngineModal, bpy.types.Operator):
                 context.scene, Performer(name, take.size * 1000.0, tuple(take.betas.tolist())), rename=False
             )
             bpy.ops.ed.undo_push(message="Calibrate from Take")
-        self.report({"INFO"}, str(shape.get("reason", "The take could not be measured.")))
+        reason = str(shape.get("reason", "The take could not be measured."))
+        state.summary = reason
+        if shape.get("measured"):
+            show_measured(self._drawn)
+        self.report({"INFO"}, reason)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..bridge import engine_job, hand_rig
-from ..operators.calibrate_photo import PURPOSE as PHOTO, HANDMOCAP_OT_calibrate_photo, shown_picture
+from ..operators.calibrate_photo import PURPOSE as PHOTO, HANDMOCAP_OT_calibrate_photo
 from ..operators.performer import (
     PURPOSE as MEASURE,
     HANDMOCAP_OT_choose_performer,
@@ -16,6 +16,7 @@ from ..operators.performer import (
     HANDMOCAP_OT_measure_take,
     HANDMOCAP_OT_reset_shape,
     HANDMOCAP_OT_save_performer,
+    shown_picture,
 )
 from .common import SidebarPanel, draw_sentence, split
 
@@ -52,8 +53,8 @@ def _draw_measuring(layout: Any) -> None:
             layout.label(text="Measuring", icon="TIME")
         elif job is not None and job.state.error:
             draw_sentence(layout, job.state.error, "ERROR")
-        elif job is not None and purpose == PHOTO:
-            draw_sentence(layout, job.state.summary, "CHECKMARK")
+        elif job is not None:
+            draw_sentence(layout, job.state.summary, "INFO")
     if shown_picture():
         layout.template_icon(shown_picture(), scale=10.0)
 

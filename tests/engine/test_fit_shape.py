@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from blender_handmocap.engine.calibrate.proportions import FITTED, MEASURED, draw_proportions, flat_hand
 from blender_handmocap.engine.fit.clip import solve
 from blender_handmocap.engine.fit.shape import calibrate
 from blender_handmocap.engine.hand.free import free_hand
@@ -24,6 +25,16 @@ def test_an_unusual_hand_is_measured() -> None:
     take = scene(120, noise=0.2, seed=1, betas=UNUSUAL).take
     found = calibrate(take)
     assert found.kept and found.held_out_after < found.held_out_before
+    # What the picture is drawn from: index bones longer than the mean hand's, measured and fitted alike.
+    index = slice(5, 8)
+    usual = calibrate(scene(120, noise=0.2, seed=1).take)
+    assert sum(found.measured[index]) > 1.08 * sum(usual.measured[index])
+    assert sum(found.fitted[index]) > 1.05 * sum(usual.fitted[index])
+    at = flat_hand(found.fitted)
+    assert at[8, 1] < flat_hand(usual.fitted)[8, 1] < at[0, 1]
+    picture = draw_proportions(found.measured, found.fitted)
+    for colour in (MEASURED, FITTED):
+        assert (np.abs(picture.astype(int) - colour).max(-1) < 8).sum() > 500
     before = np.abs(proportions(take.betas) - proportions(UNUSUAL)).sum()
     assert np.abs(proportions(found.betas) - proportions(UNUSUAL)).sum() < 0.7 * before
 

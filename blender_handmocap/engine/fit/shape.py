@@ -58,6 +58,10 @@ class Calibration:
     held_out_before: float
     """mean robust reprojection error of held-out frames, in sigmas, with the take's betas"""
     held_out_after: float
+    measured: tuple[float, ...] = ()
+    """(20,) bone lengths as they were seen, in palm bones, from each keypoint but the wrist to its parent"""
+    fitted: tuple[float, ...] = ()
+    """(20,) the same of the hand that was tried, kept or not"""
 
     def as_meta(self) -> dict[str, object]:
         """JSON-ready."""
@@ -68,6 +72,8 @@ class Calibration:
             "frames": self.frames,
             "held_out_before": None if np.isnan(self.held_out_before) else round(self.held_out_before, 4),
             "held_out_after": None if np.isnan(self.held_out_after) else round(self.held_out_after, 4),
+            "measured": [round(length, 4) for length in self.measured],
+            "fitted": [round(length, 4) for length in self.fitted],
         }
 
 
@@ -88,7 +94,16 @@ def calibrate(take: Take, settings: FitSettings | None = None, hands: Hands | No
         if kept
         else "Frames that were not measured do not agree better; the mean hand stays."
     )
-    return Calibration(kept, reason, betas if kept else take.betas, len(lengths), before, after)
+    return Calibration(
+        kept,
+        reason,
+        betas if kept else take.betas,
+        len(lengths),
+        before,
+        after,
+        measured=tuple(np.median(lengths, axis=0).tolist()),
+        fitted=tuple(_model_lengths(model, take, betas).tolist()),
+    )
 
 
 def _halves(frames: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
