@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from .measures.steadiness import FREQUENCIES_HZ
+
 WORLD, BEST, AVERAGE, IK = "mediapipe", "mediapipe_best", "mediapipe_average", "mediapipe_ik"
 FIT: Final = "mediapipe_fit"
 OURS, FLOOR = "ours", "floor"
@@ -83,11 +85,47 @@ OVERVIEWS: Final = (
         digits=2,
     ),
     Overview(
+        "Swing of waving hands that is kept, % at 3, 6 and 8 Hz",
+        tuple(
+            (method, f"amplitude_kept_{hertz:.0f}hz", f"{head} {hertz:.0f} Hz")
+            for method, head in ((WORLD, "MediaPipe"), (OURS, "HandMocap"))
+            for hertz in FREQUENCIES_HZ
+        ),
+        share=True,
+    ),
+    Overview(
+        "Contact between hands: parts said to touch that do, parts that touch and are said to, %",
+        (
+            (IK, "contact_precision", "MediaPipe + our IK precision"),
+            (IK, "contact_recall", "recall"),
+            (OURS, "contact_precision", "HandMocap precision"),
+            (OURS, "contact_recall", "recall"),
+            (FLOOR, "contact_precision", "floor precision"),
+            (FLOOR, "contact_recall", "recall"),
+        ),
+        share=True,
+    ),
+    Overview(
+        "Truly touching skin apart, and penetration, mm",
+        (
+            (IK, "touching_distance_median_mm", "MediaPipe + our IK apart"),
+            (OURS, "touching_distance_median_mm", "HandMocap apart"),
+            (FLOOR, "touching_distance_median_mm", "floor apart"),
+            (IK, "penetration_depth_mm", "MediaPipe + our IK deep"),
+            (OURS, "penetration_depth_mm", "HandMocap deep"),
+            (FLOOR, "penetration_depth_mm", "floor deep"),
+        ),
+    ),
+    Overview(
         "Time a frame, live, both in turn on one picture after the other, ms",
         ((WORLD, "ms_per_frame", "MediaPipe"), (OURS, "ms_per_frame", "")),
         mode="live",
     ),
 )
+
+
+_OF_A_ROW: Final = ("n", "found", "pa_mpjpe_mm", "pa_mpjpe_mm_found", "root_mpjpe_mm")
+_OF_ROWS: Final = (WORLD, BEST, OURS, FLOOR)
 
 
 def kept(told: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +135,11 @@ def kept(told: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
         for method, key, _ in overview.columns:
             if figures.get(method) is not None:
                 own.setdefault(method, {})[key] = figures[method][key]
-    return {**told, f"{figures['set']}, {figures['mode']}": own}
+    rows = {
+        row: {method: {key: by_method[method][key] for key in _OF_A_ROW} for method in _OF_ROWS if method in by_method}
+        for row, by_method in figures.get("rows", {}).items()
+    }
+    return {**told, f"{figures['set']}, {figures['mode']}": {**own, **({"rows": rows} if rows else {})}}
 
 
 def tables(told: dict[str, Any], order: tuple[str, ...]) -> str:
@@ -117,8 +159,32 @@ def tables(told: dict[str, Any], order: tuple[str, ...]) -> str:
         block = [f"**{overview.title}**", "", f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
         block += [f"| {name} | {' | '.join(_cell(value, overview) for value in values)} |" for name, values in lines]
         blocks.append("\n".join(block))
+    blocks += _rows_table({name: told[name]["rows"] for name in names if "rows" in told[name]})
     runs = ", ".join(f"{name} {told[name]['revision'] or 'unknown'}" for name in names)
     return "\n\n".join([*blocks, f"Made from: {runs}. A `+` stands for changes not yet committed."])
+
+
+def _rows_table(rows: dict[str, dict[str, dict[str, dict[str, float | None]]]]) -> list[str]:
+    """One table of every row of the sets that have several; nothing if none has."""
+    if not rows:
+        return []
+    columns = (
+        (WORLD, "found", "found MediaPipe, %", True), (OURS, "found", "HandMocap", True),
+        (BEST, "pa_mpjpe_mm", "PA MediaPipe screen + depth, mm", False), (OURS, "pa_mpjpe_mm", "HandMocap", False),
+        (FLOOR, "pa_mpjpe_mm", "floor", False), (BEST, "pa_mpjpe_mm_found", "found alone MediaPipe", False),
+        (OURS, "pa_mpjpe_mm_found", "HandMocap", False), (OURS, "root_mpjpe_mm", "root HandMocap, mm", False),
+    )  # fmt: skip
+    lines = ["**Row by row**", "", f"| | hands | {' | '.join(head for *_, head, _ in columns)} |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for name, by_row in rows.items():
+        for row, by_method in by_row.items():
+            hands = max((int(one["n"] or 0) for one in by_method.values()), default=0)
+            cells = [
+                "–" if (value := by_method.get(method, {}).get(key)) is None else f"{value * (100 if share else 1):.1f}"
+                for method, key, _, share in columns
+            ]
+            lines.append(f"| {name}, {row} | {hands} | {' | '.join(cells)} |")
+    return ["\n".join(lines)]
 
 
 def _place(name: str, order: tuple[str, ...]) -> int:

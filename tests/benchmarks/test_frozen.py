@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.hands import Clip, TestSet
 from benchmarks.measures import steadiness
 from benchmarks.sets import frozen
 from blender_handmocap.engine.errors import BadInputError
+from blender_handmocap.engine.take import HandTrack, Take, save_take
 
 pytest.importorskip("numba")
 
@@ -39,6 +41,32 @@ def test_seeds_are_apart():
 
 def test_seen_contact_families_are_not_the_test_ones():
     assert not set(frozen_motion.SEEN_CONTACT) & split.load().names["family"]
+
+
+def test_rows_by_skin(monkeypatch, tmp_path):
+    clips = []
+    tones = ((0.0, False), (0.3, False), (0.5, False), (0.9, False), (1.0, True), (0.1, False))
+    for number, (tone, gloved) in enumerate(tones):
+        place = tmp_path / str(number)
+        place.mkdir()
+        (place / "pictures").mkdir()
+        take = Take(
+            meta={"tone": tone, "gloved": gloved}, frame=np.arange(1, dtype=np.int32), time=np.zeros(1), K=np.eye(3),
+            dist=np.zeros(5), left=HandTrack.absent(1), right=HandTrack.absent(1), betas=np.zeros(10), size=0.09,
+        )  # fmt: skip
+        save_take(take, place / "truth.npz")
+        row = frozen.CYCLES_ROW if number == 5 else frozen.ROWS[number % 2]
+        clips.append(
+            Clip(
+                name=str(number), row=row, source=place / "pictures", ordered=True, rate=30, K=None, dist=np.zeros(5),
+                frames=(), complete=True, pictures=lambda: iter(()),
+            )
+        )  # fmt: skip
+    monkeypatch.setattr(frozen, "_BY_SKIN", ("one_hand",))
+    monkeypatch.setattr(frozen, "load", lambda name: TestSet(name=name, clips=tuple(clips)))
+    assert [clip.row for clip in frozen.by_skin().clips] == [
+        "light skin", "light skin", "medium skin", "dark skin", "gloves",
+    ]  # fmt: skip
 
 
 def test_cycles_clips_are_short_and_of_their_own_kind():

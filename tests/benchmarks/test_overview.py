@@ -33,6 +33,30 @@ def test_a_new_run_replaces_the_old_one():
     assert list(second) == ["two_views, best"] and "floor" not in second["two_views, best"]
 
 
+def test_rows_of_a_set_have_a_table_of_their_own():
+    values = dict.fromkeys(MEASURES)
+    figures = told_of(ours={"found": 0.5})
+    assert "Row by row" not in overview.tables(overview.kept({}, figures), ())
+    figures["rows"] = {
+        "cycles": {
+            "ours": {**values, "n": 6, "found": 0.5, "pa_mpjpe_mm": 30.0, "pa_mpjpe_mm_found": 10.0},
+            "mediapipe": {**values, "n": 6, "found": 0.25},
+            "mediapipe_best": {**values, "n": 6, "pa_mpjpe_mm": 40.0},
+            "mediapipe_fit": values,
+        }
+    }
+    kept = overview.kept({}, figures)
+    assert set(kept["two_views, best"]["rows"]["cycles"]) == {"ours", "mediapipe", "mediapipe_best"}
+    assert "| two_views, best, cycles | 6 | 25.0 | 50.0 | 40.0 | 30.0 | – | – | 10.0 | – |" in overview.tables(kept, ())
+
+
+def test_steadiness_is_shown_beside_what_it_costs():
+    kept = overview.kept({}, told_of(ours={"amplitude_kept_6hz": 0.5, "contact_recall": 0.25, "jitter_mm": 1.0}))
+    text = overview.tables(kept, ())
+    assert "| two_views, best | – | – | – | – | 50.0 | – |" in text
+    assert "| two_views, best | – | – | – | 25.0 | – | – |" in text
+
+
 def test_the_page_lists_every_key():
     document = report.DOCUMENT.read_text(encoding="utf-8")
     assert report.replaced(document, "keys", report.keys_table()) == document
