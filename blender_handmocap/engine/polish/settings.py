@@ -31,4 +31,6 @@ class PolishSettings:
     """trembling of a finger joint larger than this is never taken for noise, however much the clip has of it"""
     most_root_noise: float = math.radians(2.0)
     most_place_noise: float = 0.006
-    """metres; of the hand's place"""
+    """metres; of the hand's depth, which one camera knows least"""
+    most_sideways_noise: float = 0.0015
+    """metres; of its place in the picture"""

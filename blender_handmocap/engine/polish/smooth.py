@@ -3,8 +3,8 @@
 
 Pass one measures: the motion is split into a slow part and two bands above it (about 2 to 5 Hz,
 and faster), and the energy of each band around each moment is compared with its noise, which is
-what the quiet moments of the clip itself hold. Pass two puts the parts together again, each
-band by its Wiener gain: nothing of it where it is noise, all of it where the hand moves. The
+what the quietest moments of the clip itself hold. Pass two puts the parts together again, each
+band by a gain: nothing of it where it is noise, all of it where the hand moves. The
 kernels are symmetric in time, so nothing is delayed; a beat of the hand at 8 Hz keeps its
 amplitude because it stands far above the noise.
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import rotations
 
@@ -27,22 +27,24 @@ _KERNELS: Final = (0.05, 0.15)
 """seconds: standard deviation of the kernels that end the fast and the middle band"""
 _ENERGY_KERNEL: Final = 0.12
 """seconds: how far around a moment its energy is measured"""
-_QUIET: Final = 25.0
-"""percentile of a band's energy over the clip that is taken for its noise"""
+_QUIET: Final = 10.0
+"""percentile of a band's energy over the clip that is taken for its noise: a waving hand has few quiet moments"""
 _MARGIN: Final = 4.0
 """energy must exceed the noise by this factor before any of a band passes"""
+_STEEPNESS: Final = 2.0
+"""Beyond the margin a band passes sooner than by Wiener's own gain: half a wave is worse than its noise."""
 _LEAST_TRUST: Final = 0.02
 _REACH: Final = 3.0
 """standard deviations after which a kernel ends"""
 
 
 def smoothed_values(
-    value: Array, time: Array, trust: Array, kept: Array, *, most_noise: float, strength: float
+    value: Array, time: Array, trust: Array, kept: Array, *, most_noise: ArrayLike, strength: float
 ) -> Array:
     """Values (T, n) of one stretch, each column by itself.
 
     time (T,) seconds, rising; trust (T,) 0..1; kept (T,) 0..1, 1 where the value must stay exactly;
-    `most_noise` in the unit of the values, standard deviation.
+    `most_noise` in the unit of the values, standard deviation, one for all columns or one each.
     """
     if len(value) < 3 or strength <= 0.0:
         return value.copy()
@@ -126,16 +128,17 @@ def averaged(value: Array, time: Array, trust: Array, width: float) -> Array:
     return total / mass[:, None]
 
 
-def _limits(most_noise: float) -> tuple[float, ...]:
+def _limits(most_noise: ArrayLike) -> tuple[Array, ...]:
     """Most noise of each band: white noise spreads over them about evenly, a little less into the middle one."""
-    return (0.8 * most_noise, 0.6 * most_noise)
+    return 0.8 * np.asarray(most_noise), 0.6 * np.asarray(most_noise)
 
 
-def _gain(energy: Array, time: Array, trust: Array, kept: Array, limit: float, strength: float) -> Array:
+def _gain(energy: Array, time: Array, trust: Array, kept: Array, limit: Array, strength: float) -> Array:
     """Wiener gain (T, n) of a band with momentary energy (T, n)."""
     around = averaged(energy, time, trust, _ENERGY_KERNEL)
     noise = np.minimum(np.percentile(around, _QUIET, axis=0) * strength**2, limit**2)
     # A frame seen badly carries more noise than the quiet ones it is compared with.
     noise = noise[None] / np.clip(trust, 0.25, 1.0)[:, None]
-    gain = np.clip(1.0 - _MARGIN * noise / np.maximum(around, 1e-30), 0.0, 1.0)
+    share = np.minimum(_MARGIN * noise / np.maximum(around, 1e-30), 1.0)
+    gain = 1.0 - share**_STEEPNESS
     return gain + kept[:, None] * (1.0 - gain)

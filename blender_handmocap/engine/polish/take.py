@@ -57,7 +57,6 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
     state = np.where(solved, track.state, State.ABSENT).astype(np.uint8)
     state[solved & (state == State.ABSENT)] = State.SEEN
     exact = _exactness(take, side)
-    palm = take.size
     for stretch in _stretches(solved, take.time):
         time, trust = take.time[stretch], np.clip(track.confidence[stretch], 0.0, 1.0)
         kept = exact[stretch]
@@ -70,14 +69,7 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
                 most_noise=choices.most_finger_noise if joints.start else choices.most_root_noise,
                 strength=choices.strength,
             )
-        translation[stretch] = smoothed_values(
-            track.raw_translation[stretch],
-            time,
-            trust,
-            kept,
-            most_noise=choices.most_place_noise * palm / _ADULT_PALM,
-            strength=choices.strength if choices.place_strength is None else choices.place_strength,
-        )
+        translation[stretch] = _smoothed_place(track.raw_translation[stretch], time, trust, kept, choices, take.size)
     if choices.gaps != "none":
         rest = rest_pose(side)
         away = fixes.of_side(take, side).absent
@@ -101,6 +93,34 @@ def _polished(take: Take, side: Side, model: HandModel, choices: PolishSettings)
 
 
 _ADULT_PALM: Final = 0.09
+_NEAREST: Final = 0.01
+"""metres: nothing nearer to the camera has a place in its picture"""
+
+
+def _smoothed_place(
+    place: Array, time: Array, trust: Array, kept: Array, choices: PolishSettings, palm: float
+) -> Array:
+    """Translations (T, 3), smoothed as what the camera sees: where in the picture, and how deep.
+
+    Depth trembles many times more than the place in the picture; apart, neither pays for the other.
+    """
+    strength = choices.strength if choices.place_strength is None else choices.place_strength
+    if strength <= 0.0:
+        return place.copy()
+    depth = np.maximum(place[:, 2:], _NEAREST)
+    usual = float(np.median(depth))
+    larger = palm / _ADULT_PALM / usual
+    sideways, deep = choices.most_sideways_noise * larger, choices.most_place_noise * larger
+    seen = smoothed_values(
+        np.concatenate([place[:, :2] / depth, np.log(depth)], axis=1),
+        time,
+        trust,
+        kept,
+        most_noise=np.array([sideways, sideways, deep]),
+        strength=strength,
+    )
+    away = np.exp(seen[:, 2:])
+    return np.where(place[:, 2:] > _NEAREST, np.concatenate([seen[:, :2] * away, away], axis=1), place)
 
 
 def _within_limits(rotation: Array, side: Side) -> Array:
