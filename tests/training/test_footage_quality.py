@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("numba")
 
 from blender_handmocap.engine import rotations
-from training.footage import lens, pixels, things
+from training.footage import lens, pixels, raster, render, things
 from training.footage.render import draw
-from training.footage.scene import HandPose, Lens, Look, Scene
+from training.footage.scene import AMBIENT_DIRECTIONS, HandPose, Lens, Look, Scene
 
 RANDOM = np.random.default_rng(7)
 CLEAN = Lens()
@@ -127,6 +127,47 @@ def test_kernels_give_numpys_bytes() -> None:
     pixels.to_bytes(light, coded)
     expected = np.clip(light * np.float32(255.0) + np.float32(0.5), 0, 255).astype(np.uint8)
     assert coded.tobytes() == expected.tobytes()
+
+
+def test_light_from_all_round_looked_at_in_pairs_is_the_same_light() -> None:
+    scene = scene_at(0.5)
+    assembly = render._assembled(scene, scene.hands, render.rests_of(scene))
+    normals, flat = np.empty_like(assembly.points), np.empty_like(assembly.points)
+    raster.vertex_normals(assembly.points, assembly.faces, normals)
+    directions = AMBIENT_DIRECTIONS.astype(np.float32)
+    assert np.allclose(directions[render._OPPOSITE], -directions)
+    colours = RANDOM.uniform(0.1, 1.0, (12, 3)).astype(np.float32)
+    wrap, size = np.float32(0.25), 72
+    one, pairs = np.empty((len(flat), 4), np.float32), np.empty((len(flat), 4), np.float32)
+    depth = np.empty((size, size), np.float32)
+    raster.sky_light(assembly.points, normals, assembly.faces, directions, colours, size, wrap, flat, depth, one)
+    raster.sky_light_in_pairs(
+        assembly.points, normals, assembly.faces, directions, render._OPPOSITE, colours, size, wrap, flat, pairs
+    )
+    # The two look at the same depths on grids that are mirrored against each other.
+    assert np.abs(one - pairs).mean() < 0.01
+    assert np.corrcoef(one[:, 3], pairs[:, 3])[0, 1] > 0.98
+    assert np.ptp(one[:, 3]) > 0.5
+
+
+def test_moving_bodies_pass_where_they_are_half_way() -> None:
+    scene = scene_at(0.5, moving=True)
+    assert scene.hands_end is not None
+    rests = render.rests_of(scene)
+    turned = tuple(
+        replace(hand, rotation=rotations.multiply(hand.rotation, rotations.quaternion_from_vector([0.0, 0.0, 0.15])))
+        for hand in scene.hands_end
+    )
+
+    def points(time: float) -> np.ndarray:
+        hands = tuple(render.between(a, b, time) for a, b in zip(scene.hands, turned, strict=True))
+        return render._assembled(scene, hands, rests).points
+
+    middle = render._assembled(scene, scene.hands, rests)
+    for time in (-1.0, -0.6, 0.0, 0.3, 1.0):
+        shown = render._on_the_way(middle, points(-1.0), points(1.0), time).points
+        assert np.abs(shown - points(time)).max() < 1e-3
+    assert np.abs(points(-1.0) - points(1.0)).max() > 0.03
 
 
 def test_the_volume_of_a_known_body() -> None:

@@ -241,3 +241,125 @@ def sky_light(points, normals, faces, directions, colours, size, wrap, flat, dep
             amount *= openness
             for m in range(3):
                 light[i, m] += amount * colours[k, m]
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _depth_both_ways(flat, faces, near, far):  # type: ignore[no-untyped-def]
+    """Least depth (s, s) of faces turned towards a distant light and greatest of those turned away, in one go."""
+    size = near.shape[0]
+    near[:] = np.float32(1e9)
+    far[:] = np.float32(-1e9)
+    for f in range(faces.shape[0]):
+        a = faces[f, 0]
+        b = faces[f, 1]
+        c = faces[f, 2]
+        xa = flat[a, 0]
+        ya = flat[a, 1]
+        xb = flat[b, 0]
+        yb = flat[b, 1]
+        xc = flat[c, 0]
+        yc = flat[c, 1]
+        left = max(int(ceil(min(xa, min(xb, xc)))), 0)
+        right = min(int(floor(max(xa, max(xb, xc)))), size - 1)
+        top = max(int(ceil(min(ya, min(yb, yc)))), 0)
+        bottom = min(int(floor(max(ya, max(yb, yc)))), size - 1)
+        area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
+        if left > right or top > bottom or area == 0:
+            continue
+        scale = _ONE / area
+        za = flat[a, 2]
+        zb = flat[b, 2]
+        zc = flat[c, 2]
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                weight_a = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) * scale
+                weight_b = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) * scale
+                if weight_a >= _EDGE and weight_b >= _EDGE and weight_a + weight_b <= _ONE - _EDGE:
+                    z = weight_a * za + weight_b * zb + (_ONE - weight_a - weight_b) * zc
+                    if area < 0:
+                        near[y, x] = min(near[y, x], z)
+                    else:
+                        far[y, x] = max(far[y, x], z)
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def sky_light_in_pairs(points, normals, faces, directions, opposite, colours, size, wrap, flat, light):  # type: ignore[no-untyped-def]
+    """As sky_light, but each direction is looked along both ways at once: opposite (K,) is the index of -directions."""
+    count = points.shape[0]
+    light[:] = 0
+    total = np.float32(0.25) * directions.shape[0] * (_ONE + wrap)
+    near = np.empty((size, size), np.float32)
+    far = np.empty((size, size), np.float32)
+    axes = np.empty((3, 3), np.float32)
+    low = np.empty(3, np.float32)
+    for k in range(directions.shape[0]):
+        other = opposite[k]
+        if other < k:
+            continue
+        _light_axes(-directions[k, 0], -directions[k, 1], -directions[k, 2], axes)
+        scale = _flattened(points, axes, size, low, flat)
+        _depth_both_ways(flat, faces, near, far)
+        slack = np.float32(0.004) + np.float32(1.2) / scale
+        for i in range(count):
+            facing = (
+                normals[i, 0] * directions[k, 0] + normals[i, 1] * directions[k, 1] + normals[i, 2] * directions[k, 2]
+            )
+            way = k if facing > 0 else other
+            amount = (abs(facing) + wrap) / (_ONE + wrap)
+            x = min(max(int(flat[i, 0] + np.float32(0.5)), 0), size - 1)
+            y = min(max(int(flat[i, 1] + np.float32(0.5)), 0), size - 1)
+            before = flat[i, 2] - near[y, x] if facing > 0 else far[y, x] - flat[i, 2]
+            openness = _ONE - min(max((before - slack) / np.float32(0.006), np.float32(0.0)), _ONE)
+            amount *= openness / total
+            light[i, 3] += amount
+            for m in range(3):
+                light[i, m] += amount * colours[way, m]
+            # What faces a direction only by the wrap: open or not, as the surface itself lies there.
+            amount = (wrap - abs(facing)) / (_ONE + wrap)
+            if amount > 0:
+                behind = far[y, x] - flat[i, 2] if facing > 0 else flat[i, 2] - near[y, x]
+                openness = _ONE - min(max((behind - slack) / np.float32(0.006), np.float32(0.0)), _ONE)
+                amount *= openness / total
+                light[i, 3] += amount
+                for m in range(3):
+                    light[i, m] += amount * colours[other if facing > 0 else k, m]
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _light_axes(dx, dy, dz, axes):  # type: ignore[no-untyped-def]
+    """Rows right, down and away (3, 3) of a light that shines along d."""
+    if abs(dy) < 0.9:
+        rx, ry, rz = dz, np.float32(0.0), -dx
+    else:
+        rx, ry, rz = np.float32(0.0), -dz, dy
+    length = sqrt(rx * rx + ry * ry + rz * rz)
+    rx /= length
+    ry /= length
+    rz /= length
+    axes[0, 0], axes[0, 1], axes[0, 2] = rx, ry, rz
+    axes[1, 0] = dy * rz - dz * ry
+    axes[1, 1] = dz * rx - dx * rz
+    axes[1, 2] = dx * ry - dy * rx
+    axes[2, 0], axes[2, 1], axes[2, 2] = dx, dy, dz
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _flattened(points, axes, size, low, flat):  # type: ignore[no-untyped-def]
+    """Points (N, 3) in a light's axes, the first two in pixels of its map of `size`; returns pixels a metre."""
+    count = points.shape[0]
+    for m in range(3):
+        least = np.float32(1e9)
+        for i in range(count):
+            flat[i, m] = axes[m, 0] * points[i, 0] + axes[m, 1] * points[i, 1] + axes[m, 2] * points[i, 2]
+            least = min(least, flat[i, m])
+        low[m] = least
+    wide = np.float32(1e-6)
+    for i in range(count):
+        for m in range(3):
+            flat[i, m] -= low[m]
+        wide = max(wide, max(flat[i, 0], flat[i, 1]))
+    scale = (size - 1) / wide
+    for i in range(count):
+        flat[i, 0] *= scale
+        flat[i, 1] *= scale
+    return np.float32(scale)

@@ -54,6 +54,8 @@ _BLUR_EFFORT: Final[dict[Quality, _Effort]] = {
 }
 """For each of the moments a blurred picture is the mean of."""
 _SKY_SIZE: Final = 72
+_OPPOSITE: Final = (AMBIENT_DIRECTIONS @ AMBIENT_DIRECTIONS.T).argmin(1)
+"""(12,) index of the opposite direction."""
 _SKY_WRAP: Final = np.float32(0.25)
 _BLUR_MOMENTS: Final = 7
 _SAME_SURFACE: Final = 2.0
@@ -164,7 +166,7 @@ def draw(
         side, part, depth, correspondence,
     )  # fmt: skip
     if blurred:
-        linear, coverage = _blurred(scene, rests, buffers, quality)
+        linear, coverage = _blurred(scene, assembly, rests, buffers, quality)
     else:
         linear, coverage = _lit(scene, assembly, buffers, _EFFORT[quality])
     image = photographed(scene, linear, coverage, random, quality=quality)
@@ -259,10 +261,16 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, effort: _Effort) -
         mirror = np.empty((_MIRROR_SIZE, _MIRROR_SIZE, 3), np.float32)
         surface_light.mirror_table(directions, ambient, mirror)
         flat = np.empty_like(assembly.points)
-        raster.sky_light(
-            assembly.points, normals, assembly.faces, directions, ambient, _SKY_SIZE, _SKY_WRAP, flat,
-            buffers.sky_depth, sky,
-        )  # fmt: skip
+        if effort.quick:
+            raster.sky_light_in_pairs(
+                assembly.points, normals, assembly.faces, directions, _OPPOSITE, ambient, _SKY_SIZE, _SKY_WRAP, flat,
+                sky,
+            )  # fmt: skip
+        else:
+            raster.sky_light(
+                assembly.points, normals, assembly.faces, directions, ambient, _SKY_SIZE, _SKY_WRAP, flat,
+                buffers.sky_depth, sky,
+            )  # fmt: skip
     else:
         sky[:, :3] = np.maximum(normals @ directions.T, 0.0) @ (ambient * np.float32(1.0 / 3.0))
     shadows = _shadow_maps(scene, assembly, effort.shadow_size)
@@ -321,21 +329,35 @@ def between(middle: HandPose, end: HandPose, time: float) -> HandPose:
 
 
 def _blurred(
-    scene: Scene, rests: Sequence[RestHand], buffers: _Buffers, quality: Quality
+    scene: Scene, middle: Assembly, rests: Sequence[RestHand], buffers: _Buffers, quality: Quality
 ) -> tuple[FloatArray, FloatArray]:
-    """The average over the exposure of what the moving hands show."""
+    """The average over the exposure of what the moving hands show; `middle` is what stands there half-way."""
     assert scene.hands_end is not None
     linear = np.zeros((scene.height, scene.width, 3), np.float32)
     coverage = np.zeros((scene.height, scene.width), np.float32)
+    effort = _BLUR_EFFORT[quality]
+
+    def at(time: float) -> Assembly:
+        assert scene.hands_end is not None
+        hands = tuple(between(a, b, time) for a, b in zip(scene.hands, scene.hands_end, strict=True))
+        return _assembled(scene, hands, rests)
+
+    ends = (at(-1.0).points, at(1.0).points) if effort.quick else None
     for step in range(_BLUR_MOMENTS):
         time = (2.0 * step + 1.0) / _BLUR_MOMENTS - 1.0
-        hands = tuple(between(a, b, time) for a, b in zip(scene.hands, scene.hands_end, strict=True))
-        assembly = _assembled(scene, hands, rests)
-        _rasterised(scene, assembly, 1, buffers.centre_face, buffers.centre_depth)
-        light, covered = _lit(scene, assembly, buffers, _BLUR_EFFORT[quality])
+        moment = at(time) if ends is None else _on_the_way(middle, *ends, time)
+        _rasterised(scene, moment, 1, buffers.centre_face, buffers.centre_depth)
+        light, covered = _lit(scene, moment, buffers, effort)
         linear += light / _BLUR_MOMENTS
         coverage += covered / _BLUR_MOMENTS
     return linear, coverage
+
+
+def _on_the_way(middle: Assembly, opening: FloatArray, closing: FloatArray, time: float) -> Assembly:
+    """The bodies at `time` -1..1 on a parabola through where their points are at -1, 0 and 1."""
+    points = middle.points + np.float32(0.5 * time) * (closing - opening)
+    points += np.float32(time**2) * (np.float32(0.5) * (opening + closing) - middle.points)
+    return replace(middle, points=points)
 
 
 def photographed(

@@ -177,6 +177,16 @@ def _quick_shadow(px, py, pz, k, axes, low, scale, depth, spread, turn):  # type
     return max(_ONE - hidden * _THIRD, _ZERO), max(matter, _ZERO)
 
 
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def _matter(px, py, pz, k, axes, low, scale, depth):  # type: ignore[no-untyped-def]
+    """Metres of matter between light k and the point."""
+    last = np.float32(depth.shape[1] - 1)
+    x = (axes[k, 0, 0] * px + axes[k, 0, 1] * py + axes[k, 0, 2] * pz - low[k, 0]) * scale[k] + np.float32(0.5)
+    y = (axes[k, 1, 0] * px + axes[k, 1, 1] * py + axes[k, 1, 2] * pz - low[k, 1]) * scale[k] + np.float32(0.5)
+    z = axes[k, 2, 0] * px + axes[k, 2, 1] * py + axes[k, 2, 2] * pz - low[k, 2]
+    return max(z - depth[k, np.int32(min(max(y, _ZERO), last)), np.int32(min(max(x, _ZERO), last))], _ZERO)
+
+
 def _light_of(
     f, x, y, vertices, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
@@ -267,7 +277,13 @@ def _light_of(
         cosine = nx * lx + ny * ly + nz * lz
         if cosine < -wrap_r and materials[m, TRANSLUCENCY] == 0:
             continue
-        if quick:
+        if quick and cosine < -wrap_r:
+            arrives = _ZERO
+            matter = _matter(
+                px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
+                np.uintp(k), light_axes, light_low, light_scale, light_depth,
+            )  # fmt: skip
+        elif quick:
             arrives, matter = _quick_shadow(
                 px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
                 np.uintp(k), light_axes, light_low, light_scale, light_depth, light_spread, turn,
