@@ -31,7 +31,7 @@ from .frozen_draw import RECIPES, seed_of, truth_of
 from .frozen_motion import ClipScenes, Recipe, made
 
 CLIPS: Final = 2
-FRAMES: Final = 6
+FRAMES: Final = 4
 """Pictures of a clip: path tracing is dear."""
 _LENGTH: Final = 12
 """Frames of the motion they are the middle of."""
