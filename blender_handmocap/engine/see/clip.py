@@ -26,13 +26,15 @@ from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
 from .fusion import observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
-from .landmarks import HandNetwork
+from .judge import load_or_explain as load_judge_or_explain
+from .landmarks import HandNetwork, SeenHand
 from .observation import Observation
 from .pair import load_or_explain as load_pair_or_explain, with_pair
 from .palms import PalmDetector
 from .records import Arrays, Records, joined
+from .regions import load_or_explain as load_finder_or_explain
 from .search import Area, SearchPlan
-from .tracker import Track, Tracker
+from .tracker import Refused, Track, Tracker
 
 _CANDIDATES: Final = 4
 """Hands followed at most offline: the performer's two are chosen over the whole clip."""
@@ -61,8 +63,10 @@ class Seer:
         self._detnet, self._note = load_or_explain(self.runtime) if settings.eyes == "detnet" else (None, "")
         self.pair, self._pair_note = load_pair_or_explain(self.runtime) if settings.mode == "best" else (None, "")
         """what relates both hands to each other over a whole clip"""
-        hands = HandNetwork(self.runtime, self._detnet)
-        self._tracker = Tracker(PalmDetector(self.runtime), hands, _plan(settings.mode), area)
+        judge, self._judge_note = load_judge_or_explain(self.runtime)
+        finder, self._finder_note = load_finder_or_explain(self.runtime)
+        hands = HandNetwork(self.runtime, self._detnet, judge)
+        self._tracker = Tracker(PalmDetector(self.runtime, finder), hands, _plan(settings.mode), area)
         self._sides = SideAssigner(settings.hands)
         watched = settings.mode == "best" and not settings.camera_path
         self._motion = CameraMotion() if watched else None
@@ -70,26 +74,28 @@ class Seer:
     @property
     def notes(self) -> list[str]:
         """Sentences about eyes or a device that are not the ones asked for."""
-        return [note for note in (self.runtime.note, self._note, self._pair_note) if note]
+        notes = (self.runtime.note, self._note, self._pair_note, self._judge_note, self._finder_note)
+        return [note for note in notes if note]
 
     def step(self, image: Image, *, time: float, film_focal: float | None = None) -> list[tuple[int, Observation]]:
         """(track, observation) of every hand in the next picture (H, W, 3) RGB; `film_focal` of a still's own file."""
         if self.settings.mode == "stills":
             height, width = image.shape[:2]
             self.camera = camera_of_still(self._first_camera, width, height, film_focal=film_focal)
-            self._tracker.tracks = []
+            self._tracker.tracks, self._tracker.refused = [], []
             self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
-        blend = None if self._detnet is None else self._detnet.blend
-        seen = [
-            (
-                hand.track,
-                observed(hand.seen, self.camera, blend, motion=hand.motion, size=(image.shape[1], image.shape[0])),
-            )
-            for hand in self._tracker.step(image, time)
-        ]
+        size = (image.shape[1], image.shape[0])
+        seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in self._tracker.step(image, time)]
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
         return seen
+
+    def _observed(self, seen: SeenHand, motion: float, size: tuple[int, int]) -> Observation:
+        blend = None if self._detnet is None else self._detnet.blend
+        observation = observed(seen, self.camera, blend, motion=motion, size=size)
+        if seen.judged is None:
+            return observation
+        return replace(observation, presence=seen.there, right=seen.judged.right)
 
     def live(self, image: Image, *, time: float) -> dict[Side, Observation]:
         """The hand of each side in the next picture, decided from what was seen so far."""
@@ -108,6 +114,7 @@ class Seer:
             "right": np.array([track.right for track in tracks], np.float64),
             "time": np.array([track.time for track in tracks], np.float64),
             "strength": np.array([track.strength for track in tracks], np.float64),
+            "refused": np.array([[*one.crop, one.time] for one in self._tracker.refused]).reshape(-1, 6),
             "plan": np.array(
                 [self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched], np.int64
             ),
@@ -122,6 +129,7 @@ class Seer:
                 *(state[key] for key in columns), strict=True
             )
         ]
+        self._tracker.refused = [Refused(row[:5], float(row[5])) for row in state.get("refused", np.zeros((0, 6)))]
         plan = self._tracker.plan
         values = (int(value) for value in state["plan"])
         self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched = values

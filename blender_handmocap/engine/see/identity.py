@@ -48,6 +48,12 @@ _FLIP_SPAN: Final = 9
 _FLIP_LEAST: Final = 1.0
 _JUMP: Final = 0.8
 """Hand boxes between two pictures from which a track may have jumped to another hand."""
+_EXCHANGE_COST: Final = 8.0
+"""Evidence it takes to believe that what was one side's hand a moment ago is the other's now, in the same place."""
+_MOMENT: Final = 0.12
+"""seconds"""
+_SAME_PLACE: Final = 0.4
+"""hand boxes, beside what a hand can move in that time"""
 _STATES_KEPT: Final = 256
 
 
@@ -270,7 +276,10 @@ def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> lis
                 if before is not None and before.last >= piece.first:
                     continue
                 against = max(0.0, -piece.score * _sign(SIDES[label]))
-                link = _link_cost(before, piece) if ordered else 0.0
+                link = 0.0
+                if ordered:
+                    others = [pieces[at] for other, at in enumerate(last) if other != label and at != NOBODY]
+                    link = _link_cost(before, piece) + sum(_exchange_cost(one, before, piece) for one in others)
                 state = (*last[:label], number, *last[label + 1 :])
                 offer(state, cost + against + link, _Chain(label, chain))
         best = sorted(following.items(), key=lambda entry: entry[1][0])[:_STATES_KEPT]
@@ -298,3 +307,18 @@ def _link_cost(before: _Piece | None, piece: _Piece) -> float:
     distance = float(np.linalg.norm(piece.start - before.end)) / size / (1.0 + 4.0 * gap)
     growth = abs(float(np.log(piece.size / before.size))) / (1.0 + gap)
     return _LINK_WEIGHT * min(distance + growth, _LINK_LIMIT)
+
+
+def _exchange_cost(other: _Piece, before: _Piece | None, piece: _Piece) -> float:
+    """What it costs to give a side the hand that the other side had just here, and has not any more."""
+    if not _goes_on(other, piece) or (before is not None and _goes_on(before, piece)):
+        return 0.0
+    return _EXCHANGE_COST
+
+
+def _goes_on(before: _Piece, piece: _Piece) -> bool:
+    """Whether a piece begins where and when another one has just ended."""
+    if not 0.0 < piece.start_time - before.end_time <= _MOMENT:
+        return False
+    distance = float(np.linalg.norm(piece.start - before.end)) / max(before.size, piece.size)
+    return distance <= _SAME_PLACE + _JUMP

@@ -16,6 +16,7 @@ from ..hand.names import KEYPOINT_COUNT
 from ..runtime import Network, Runtime
 from .crops import HAND_INPUT, Array, Image, crop_of_hand, cut, points_in_picture, turned
 from .detnet import DetNet, LearnedHand
+from .judge import TAPS as JUDGED_TAPS, Judge, Judgement, chance_of_hand
 
 Values = NDArray[np.float32]
 
@@ -42,21 +43,35 @@ class SeenHand:
     """0..1: it is a right hand, for a picture that is not mirrored"""
     learned: LearnedHand | None = None
     """what DetNet says; None where it was not asked, or shown a left hand as a right one"""
+    judged: Judgement | None = None
+    """what the judge says; None where there is none"""
 
     @cached_property
     def next_crop(self) -> Array:
         """(5,) where to look for the same hand."""
         return crop_of_hand(self.screen)
 
+    @property
+    def there(self) -> float:
+        """0..1: the crop holds a hand, as whoever knows best says."""
+        return self.presence if self.judged is None else chance_of_hand(self.presence, self.judged)
+
+    @property
+    def is_right(self) -> float:
+        """0..1: it is a right hand, as whoever knows best says; for a picture that is not mirrored."""
+        return self.right if self.judged is None else self.judged.right
+
 
 class HandNetwork:
     """Looks at crops; several at once where the machine allows it."""
 
-    def __init__(self, runtime: Runtime, detnet: DetNet | None = None) -> None:
-        """With `detnet`, left hands are shown to the network mirrored and its taps are read as well."""
+    def __init__(self, runtime: Runtime, detnet: DetNet | None = None, judge: Judge | None = None) -> None:
+        """With `detnet`, left hands are shown to the network mirrored; its taps, and `judge`'s, are read as well."""
         self._batches = runtime.device != "cpu"
         self._detnet = detnet
-        outputs = _OUTPUTS if detnet is None else (*_OUTPUTS, *detnet.taps)
+        self._judge = judge
+        taps = [*(detnet.taps if detnet is not None else ()), *(JUDGED_TAPS if judge is not None else ())]
+        outputs = (*_OUTPUTS, *dict.fromkeys(taps))
         self._network = runtime.network(HAND_MODEL, outputs=outputs)
         # Two hands on a core each are faster than one after the other on two cores.
         self._beside = not self._batches and runtime.threads > 1
@@ -97,8 +112,10 @@ class HandNetwork:
         """From a batch of one."""
         flipped = self._flips(right)
         hand = _read_mediapipe(crop, *(found[name][0] for name in _OUTPUTS), flipped=flipped)
+        if self._judge is not None:
+            hand = replace(hand, judged=self._judge.read(found, mirrored=flipped))
         # Whoever follows a hand knows its side better than one picture of it.
-        if self._detnet is None or (right is None and hand.right < 0.5):
+        if self._detnet is None or (right is None and hand.is_right < 0.5):
             return hand
         return replace(hand, learned=self._detnet.read(found, crop, mirrored=flipped))
 

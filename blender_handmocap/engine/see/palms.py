@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MediaPipe's palm detector: where in a picture, or in a part of it, palms are."""
+"""MediaPipe's palm detector: where in a picture, or in a part of it, palms are; and what else its maps show."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..runtime import Network, Runtime
 from .crops import PALM_INPUT, Array, Image, box_overlaps, crop_of_palm, cut, points_in_picture, square_around
+from .regions import LEAST_REGION, TAPS, Region, RegionFinder
 
 PALM_MODEL: Final = "mediapipe_palm"
 
@@ -55,14 +56,27 @@ _ANCHORS: Final = anchors()
 class PalmDetector:
     """Finds palms; thread-safe."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._network: Network = runtime.network(PALM_MODEL, outputs=("boxes", "scores"))
+    def __init__(self, runtime: Runtime, finder: RegionFinder | None = None) -> None:
+        """With `finder`, its regions are read from the detector's feature maps as well."""
+        self._finder = finder
+        outputs = ("boxes", "scores") if finder is None else ("boxes", "scores", *TAPS)
+        self._network: Network = runtime.network(PALM_MODEL, outputs=outputs)
 
     def detect(self, image: Image, *, threshold: float, part: Array | None = None) -> list[Palm]:
         """Palms with at least `threshold`, best first, in a picture or in a square `part` (5,) of it."""
+        return self.search(image, threshold=threshold, part=part)[0]
+
+    def search(
+        self, image: Image, *, threshold: float, part: Array | None = None, least_region: float = LEAST_REGION
+    ) -> tuple[list[Palm], list[Region]]:
+        """The same, and the regions of hands with at least `least_region`; none without a finder."""
         crop = square_around(image.shape[1], image.shape[0]) if part is None else part
         picture = cut(image, crop, PALM_INPUT, replicate=False)
         found = self._network(picture[None])
+        regions = [] if self._finder is None else self._finder.find(found, crop, threshold=least_region)
+        return self._palms(found, threshold, crop), regions
+
+    def _palms(self, found: dict[str, NDArray[np.float32]], threshold: float, crop: Array) -> list[Palm]:
         palms = []
         for score, values in decoded(found["boxes"][0], found["scores"][0], threshold):
             corners = points_in_picture(values.reshape(9, 2), crop)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hands followed from picture to picture.
 
-A known hand is looked for where it will be; palms are searched only when a hand is missing. Which
-side a track is, is left to `identity`.
+A known hand is looked for where it will be; palms and regions are searched only when a hand is
+missing. Every look is judged: no hand, or one of another side than the track's, is not followed. Which
+side a track is in the end, is left to `identity`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Final
 import numpy as np
 
 from .crops import Array, Image, difference
+from .judge import Judgement
 from .landmarks import HandNetwork, SeenHand
 from .palms import Palm, PalmDetector
+from .regions import Region
 from .search import Area, SearchPlan
 
 PRESENT: Final = 0.5
@@ -47,8 +50,28 @@ _RETURN_REACH: Final = 1.5
 """Crop sides within which a returning hand is taken for the lost one."""
 _CERTAIN_PALM: Final = 0.5
 _DOUBTFUL_PRESENCE: Final = 0.8
-"""Presence that a hand from a doubtful palm, or from a part of the picture, needs."""
+"""Presence that a hand from a doubtful place, or from a part of the picture, needs."""
+_JUDGED_PRESENCE: Final = 0.85
+_JUDGED_DOUBTFUL: Final = 0.93
+"""The same where a judge speaks, who knows more hands, and takes more for hands."""
+_CERTAIN_REGION: Final = 0.5
+_MOST_CANDIDATES: Final = 3
+"""Places of one search at which the hand network looks."""
+_REFUSED_SECONDS: Final = 0.12
+"""For so long a place that turned out to hold no hand is not looked at again."""
+_SAME_REGION: Final = 0.3
+"""Shift of the crops, in shares of a side, under which a region is of a tracked hand of its side."""
 _PALM_POINTS: Final = (0, 5, 9, 13, 17)
+
+_SIDE_MEMORY: Final = 0.95
+_SIDE_LEARNT: Final = 0.4
+_SIDE_LIMIT: Final = 6.0
+_SIDE_STEP: Final = 3.0
+"""How a track's side follows the looks, in logits: a known side stands against four or five looks in a row."""
+_SIDE_DOUBT: Final = 1.5
+"""Logit of handedness under which a new hand is shown both ways, as a right and as a left one."""
+_OPPOSITE: Final = 0.6
+"""Difference of handedness from which two hands in one place are two."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +86,11 @@ class Track:
     velocity: Array
     """(2,) pixels a second"""
     right: float
-    """running mean of the network's handedness"""
+    """how likely it is a right hand, from all that was seen of it"""
     time: float
     """seconds, when it was seen last"""
     strength: float = 1.0
-    """running mean of presence"""
+    """running mean of how sure it was that a hand is there"""
     lost: bool = False
 
     @property
@@ -83,6 +106,16 @@ class Track:
         if length > _SETTLED[0] * side:
             crop[:2] += step * min(1.0, _FARTHEST * side / length)
         return crop
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A place that looked like a hand and was none, or that of a hand that is followed."""
+
+    crop: Array
+    """(5,)"""
+    time: float
+    """seconds"""
 
 
 @dataclass(frozen=True)
@@ -104,6 +137,7 @@ class Tracker:
     plan: SearchPlan
     area: Area = field(default_factory=Area)
     tracks: list[Track] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     next_id: int = 0
 
     def step(self, image: Image, time: float) -> list[TrackedHand]:
@@ -115,10 +149,12 @@ class Tracker:
         self._update(following, kept, time)
         result = [_tracked(track, hand, time) for track, hand in kept]
         lost = [track for track in self.tracks if track.lost]
+        self.refused = [one for one in self.refused if time - one.time < _REFUSED_SECONDS]
         for search in self.plan.searches(image, len(kept), [track.predicted(time) for track in lost]):
-            palms = self.palms.detect(image, threshold=search.threshold, part=search.part)
-            least = _DOUBTFUL_PRESENCE if search.part is not None else PRESENT
-            for hand in self._new_hands(image, palms, [one.seen for one in result], least):
+            palms, regions = self.palms.search(image, threshold=search.threshold, part=search.part)
+            known = [one.seen for one in result]
+            places = _candidates(palms, regions, doubtful=search.part is not None)
+            for hand in self._new_hands(image, places, known, time):
                 if len(result) < self.plan.most_hands:
                     result.append(self._adopt(hand, time))
             if len(result) >= self.plan.expected_hands:
@@ -131,41 +167,59 @@ class Tracker:
         seen = self.hands.look(image, [track.predicted(time) for track in tracks], right)
         # A hand that changed its mind about where to go is looked for where it was, too.
         again = [
-            i for i, hand in enumerate(seen) if hand.presence < tracks[i].least_presence and _has_moved(tracks[i], time)
+            i for i, hand in enumerate(seen) if hand.there < tracks[i].least_presence and _has_moved(tracks[i], time)
         ]
         for i, hand in zip(
             again, self.hands.look(image, [tracks[i].crop for i in again], [right[i] for i in again]), strict=True
         ):
             seen[i] = hand
-        badly = [i for i, hand in enumerate(seen) if hand.presence >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
+        badly = [i for i, hand in enumerate(seen) if hand.there >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
         for i, hand in zip(
             badly, self.hands.look(image, [seen[i].next_crop for i in badly], [right[i] for i in badly]), strict=True
         ):
-            seen[i] = hand if hand.presence >= seen[i].presence else seen[i]
+            seen[i] = hand if hand.there >= seen[i].there else seen[i]
         return [
             hand if self._is_hand(hand, track.least_presence) else None
             for track, hand in zip(tracks, seen, strict=True)
         ]
 
     def _is_hand(self, hand: SeenHand, least: float) -> bool:
-        return hand.presence >= least and self.area.holds(hand.screen[list(_PALM_POINTS), :2].mean(0))
+        return hand.there >= least and self.area.holds(hand.screen[list(_PALM_POINTS), :2].mean(0))
 
     def _new_hands(
-        self, image: Image, palms: Iterable[Palm], known: list[SeenHand], least_presence: float
+        self, image: Image, candidates: Iterable[_Candidate], known: list[SeenHand], time: float
     ) -> list[SeenHand]:
         fresh: list[SeenHand] = []
-        for palm in palms:
-            if any(_covers(hand, palm) for hand in [*known, *fresh]):
+        looked = 0
+        for candidate in candidates:
+            others = [*known, *fresh]
+            if looked == _MOST_CANDIDATES or any(candidate.is_of(hand) for hand in others):
                 continue
-            hand = self.hands.look(image, [palm.crop])[0]
-            for _ in range(_REFINEMENTS):
-                if hand.presence < PRESENT / 2:
-                    break
-                hand = self.hands.look(image, [hand.next_crop], [hand.right])[0]
-            least = least_presence if palm.score >= _CERTAIN_PALM else _DOUBTFUL_PRESENCE
-            if self._is_hand(hand, least) and not any(are_same_hand(hand, other) for other in [*known, *fresh]):
+            if any(difference(candidate.crop, one.crop)[0] < _SAME_REGION for one in self.refused):
+                continue
+            looked += 1
+            hand = self._looked_at(image, candidate)
+            if self._is_hand(hand, candidate.least_presence(hand)) and not any(
+                _are_one(hand, other) for other in others
+            ):
                 fresh.append(hand)
+            else:
+                self.refused.append(Refused(candidate.crop, time))
         return fresh
+
+    def _looked_at(self, image: Image, candidate: _Candidate) -> SeenHand:
+        """A candidate, looked at until the crop fits; where its side is in doubt, both ways."""
+        hand = self.hands.look(image, [candidate.crop], [candidate.right])[0]
+        for _ in range(_REFINEMENTS):
+            if hand.there < PRESENT / 2:
+                return hand
+            hand = self.hands.look(image, [hand.next_crop], [hand.is_right])[0]
+        if hand.judged is not None and abs(_logit(hand.is_right)) < _SIDE_DOUBT:
+            other = self.hands.look(image, [hand.crop], [1.0 if hand.is_right < PRESENT else 0.0])[0]
+            right = _chance((_logit(hand.is_right) + _logit(other.is_right)) / 2)
+            kept = other if (right > PRESENT) != (hand.is_right > PRESENT) else hand
+            hand = replace(kept, judged=Judgement(hand=(hand.there + other.there) / 2, right=right))
+        return hand
 
     def _update(self, following: list[Track], kept: list[tuple[Track, SeenHand]], time: float) -> None:
         seen = {track.id: hand for track, hand in kept}
@@ -186,7 +240,7 @@ class Tracker:
             self.tracks = [track if one.id == old.id else one for one in self.tracks]
         else:
             points = hand.screen[:, :2]
-            track = Track(self.next_id, hand.next_crop, points, np.zeros(2), hand.right, time, hand.presence)
+            track = Track(self.next_id, hand.next_crop, points, np.zeros(2), hand.is_right, time, hand.there)
             self.next_id += 1
             self.tracks = [*self.tracks, track]
         return TrackedHand(track=track.id, seen=hand, motion=0.0)
@@ -198,18 +252,23 @@ def are_same_hand(first: SeenHand, second: SeenHand) -> bool:
     return bool(distance < _SAME_HAND * min(_extent(first.screen), _extent(second.screen)))
 
 
+def _are_one(first: SeenHand, second: SeenHand) -> bool:
+    """The same, unless clearly a left and a right one: hands laid on each other have their points in common."""
+    return are_same_hand(first, second) and abs(first.is_right - second.is_right) < _OPPOSITE
+
+
 def _without_duplicates(found: list[tuple[Track, SeenHand]]) -> list[tuple[Track, SeenHand]]:
     """Of two tracks on one hand the one stays whose side the hand has, then the one it is nearer to."""
     kept: list[tuple[Track, SeenHand]] = []
     for track, hand in sorted(found, key=lambda pair: _mismatch(*pair)):
-        if not any(are_same_hand(hand, other) for _, other in kept):
+        if not any(_are_one(hand, other) for _, other in kept):
             kept.append((track, hand))
     return sorted(kept, key=lambda pair: pair[0].id)
 
 
 def _mismatch(track: Track, hand: SeenHand) -> float:
     jump = np.linalg.norm(hand.screen[:, :2] - track.points, axis=1).mean() / _extent(hand.screen)
-    return abs(track.right - hand.right) + float(jump) + (1.0 - hand.presence)
+    return abs(track.right - hand.is_right) + float(jump) + (1.0 - hand.there)
 
 
 def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
@@ -226,10 +285,25 @@ def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
         crop=hand.crop if settled else new_crop,
         points=points,
         velocity=velocity,
-        right=0.9 * track.right + 0.1 * hand.right,
+        right=_side_after(track.right, hand),
         time=time,
-        strength=track.strength + (hand.presence - track.strength) * _STRENGTH_MEMORY,
+        strength=track.strength + (hand.there - track.strength) * _STRENGTH_MEMORY,
     )
+
+
+def _side_after(right: float, hand: SeenHand) -> float:
+    """How likely a track is a right hand after another look at it."""
+    said = float(np.clip(_logit(hand.is_right), -_SIDE_STEP, _SIDE_STEP)) * hand.there
+    return _chance(float(np.clip(_SIDE_MEMORY * _logit(right) + _SIDE_LEARNT * said, -_SIDE_LIMIT, _SIDE_LIMIT)))
+
+
+def _logit(chance: float) -> float:
+    clipped = min(max(chance, 1e-4), 1.0 - 1e-4)
+    return float(np.log(clipped / (1.0 - clipped)))
+
+
+def _chance(logit: float) -> float:
+    return float(1.0 / (1.0 + np.exp(-logit)))
 
 
 def _tracked(track: Track, hand: SeenHand, time: float) -> TrackedHand:
@@ -246,16 +320,46 @@ def _exceeds(hand: SeenHand, limits: tuple[float, float, float]) -> bool:
     return any(value > limit for value, limit in zip(difference(hand.crop, hand.next_crop), limits, strict=True))
 
 
-def _covers(hand: SeenHand, palm: Palm) -> bool:
-    """Whether a palm is that of a known hand."""
-    centre = hand.screen[list(_PALM_POINTS), :2].mean(0)
-    middle = palm.keypoints[[0, 1, 2, 3, 4]].mean(0)
-    return bool(np.linalg.norm(centre - middle) < _SAME_PALM * hand.crop[2] / 2)
+@dataclass(frozen=True)
+class _Candidate:
+    """A place where there may be a hand that is not followed yet."""
+
+    crop: Array
+    right: float | None
+    """whether it is a right hand, None: unknown"""
+    certain: bool
+    palm: Palm | None = None
+
+    def least_presence(self, hand: SeenHand) -> float:
+        """Presence that what was seen here must have to be a hand."""
+        if hand.judged is None:
+            return PRESENT if self.certain else _DOUBTFUL_PRESENCE
+        return _JUDGED_PRESENCE if self.certain else _JUDGED_DOUBTFUL
+
+    def is_of(self, hand: SeenHand) -> bool:
+        """Whether a known hand is what was found here."""
+        if self.palm is not None:
+            centre = hand.screen[list(_PALM_POINTS), :2].mean(0)
+            middle = self.palm.keypoints[[0, 1, 2, 3, 4]].mean(0)
+            return bool(np.linalg.norm(centre - middle) < _SAME_PALM * hand.crop[2] / 2)
+        same_side = self.right is None or abs(self.right - hand.is_right) < _OPPOSITE
+        return same_side and difference(self.crop, hand.next_crop)[0] < _SAME_REGION
+
+
+def _candidates(palms: Iterable[Palm], regions: Iterable[Region], *, doubtful: bool) -> list[_Candidate]:
+    """What one search found: regions, which know their side, then palms; `doubtful`: none of it is certain."""
+    return [
+        *(
+            _Candidate(region.crop, float(region.side == "right"), not doubtful and region.score >= _CERTAIN_REGION)
+            for region in regions
+        ),
+        *(_Candidate(palm.crop, None, not doubtful and palm.score >= _CERTAIN_PALM, palm) for palm in palms),
+    ]
 
 
 def _may_return(track: Track, hand: SeenHand, time: float) -> bool:
     near = difference(track.predicted(time), hand.crop)
-    sides_agree = abs(track.right - hand.right) < 0.6
+    sides_agree = abs(track.right - hand.is_right) < _OPPOSITE
     return near[0] < _RETURN_REACH and near[1] < np.log(2.0) and sides_agree
 
 
