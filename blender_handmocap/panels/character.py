@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ..bridge import bake_preview
+from ..engine.hand.names import FINGERS
 from ..engine.rigs.preset import NEEDED_ROLES
 from ..operators.character import (
     HANDMOCAP_OT_bake_character,
@@ -55,7 +56,7 @@ def missing_of(chosen: Any) -> list[str]:
     """The parts of mapped hands that have no bone, as words."""
     sides = {entry.side for entry in chosen.bones if entry.bone}
     return [
-        f"{entry.side} {entry.role}"
+        f"{entry.side} {title_of(entry.role).lower()}"
         for entry in chosen.bones
         if entry.side in sides and entry.role in NEEDED_ROLES and not entry.bone
     ]
@@ -102,8 +103,23 @@ class HANDMOCAP_PT_bones(SidebarPanel, bpy.types.Panel):
         row.operator(HANDMOCAP_OT_load_bones.bl_idname, text="Load", icon="IMPORT")
         row.operator(HANDMOCAP_OT_save_bones.bl_idname, text="Save", icon="EXPORT")
         side = ""
-        for entry in chosen.bones:
+        for entry in sorted(chosen.bones, key=_place_in_list):
             if entry.side != side:
                 side = entry.side
-                layout.label(text=side.capitalize())
-            layout.prop_search(entry, "bone", chosen.character.data, "bones", text=entry.role)
+                column = layout.column(align=True)
+                column.label(text=f"{side.capitalize()} Hand")
+            column.prop_search(entry, "bone", chosen.character.data, "bones", text=title_of(entry.role))
+
+
+def _place_in_list(entry: Any) -> tuple[str, int, str]:
+    """Arm and wrist first, then the fingers from the thumb on, each from the palm outwards."""
+    arm = ("upper_arm", "forearm", "wrist")
+    first = arm.index(entry.role) if entry.role in arm else len(arm) + FINGERS.index(entry.role[:-1])
+    return entry.side, first, entry.role
+
+
+def title_of(role: str) -> str:
+    """What a part of the hand is called in the list: `index0` is the bone in the palm."""
+    if not role[-1].isdigit():
+        return role.replace("_", " ").title()
+    return f"{role[:-1].title()} {'Palm' if role.endswith('0') else role[-1]}"

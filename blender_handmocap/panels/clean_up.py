@@ -34,5 +34,5 @@ class HANDMOCAP_PT_clean_up(SidebarPanel, bpy.types.Panel):
         if clean.thinning != "POSES":
             layout.prop(clean, "error")
         row = layout.row(align=True)
-        row.operator(HANDMOCAP_OT_thin_keys.bl_idname, text="Hands", icon="KEYFRAME_HLT").character = False
-        row.operator(HANDMOCAP_OT_thin_keys.bl_idname, text="Character").character = True
+        row.operator(HANDMOCAP_OT_thin_keys.bl_idname, text="Thin Hands", icon="KEYFRAME_HLT").character = False
+        row.operator(HANDMOCAP_OT_thin_keys.bl_idname, text="Thin Character").character = True

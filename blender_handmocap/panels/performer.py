@@ -39,7 +39,7 @@ class HANDMOCAP_PT_performer(SidebarPanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.prop(chosen, "palm")
         row.prop(chosen, "lock_shape", text="", icon="LOCKED" if chosen.lock_shape else "UNLOCKED")
-        layout.label(text="From the wrist's crease to the middle knuckle", icon="BLANK1")
+        draw_sentence(layout, "From the wrist's crease to the knuckle of the middle finger.", "BLANK1")
         column = layout.column(align=True)
         column.operator(HANDMOCAP_OT_calibrate_photo.bl_idname, icon="IMAGE_DATA")
         column.operator(HANDMOCAP_OT_measure_take.bl_idname, icon="TRACKER")

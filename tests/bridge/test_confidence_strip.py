@@ -3,7 +3,6 @@
 
 import bpy
 import numpy as np
-import pytest
 
 from blender_handmocap.bridge import hand_rig
 from blender_handmocap.panels import confidence_strip
@@ -28,11 +27,38 @@ def test_red_is_doubt_green_is_sure_and_an_absent_hand_has_no_colour() -> None:
     assert (low[3], away[3]) == (1.0, 0.0)
 
 
-def test_every_frame_is_a_bar_as_wide_as_it_lasts() -> None:
-    corners = confidence_strip.bars(np.array([0.0, 10.0, 14.0]), 5.0, 2.0).reshape(2, 6, 2)
-    assert np.ptp(corners[0], axis=0).tolist() == [10.0, 2.0]
-    assert np.ptp(corners[1], axis=0).tolist() == [4.0, 2.0]
-    assert corners[:, :, 1].min() == pytest.approx(5.0)
+def test_a_bar_is_as_wide_as_it_lasts_and_neighbours_alike_are_one() -> None:
+    frames, confidence = np.arange(10.0, 16.0), np.array([0.9, 0.9, 0.9, 0.1, 0.0, 0.0])
+    corners, painted = confidence_strip.bars(frames, confidence)
+    corners = corners.reshape(3, 6, 2)
+    assert np.ptp(corners[:, :, 0], axis=1).tolist() == [3.0, 1.0, 2.0]
+    assert corners[0, 0].tolist() == [9.5, 0.0]
+    assert corners[..., 1].max() == 1.0
+    assert painted.reshape(3, 6, 4)[:, 0, 3].tolist() == [1.0, 1.0, 0.0]
+    # A long take: sure for minutes, doubtful now and then.
+    long = np.arange(3000.0)
+    slow = 0.5 + 0.5 * np.sin(long / 200.0) ** 2
+    assert len(confidence_strip.bars(long, slow)[0]) < 0.15 * 6 * len(long)
+
+
+def test_nothing_is_made_anew_while_keys_stay(applied: bpy.types.Scene) -> None:  # noqa: F811
+    """What a redraw costs: the keys are looked at; only changed ones are worked on."""
+    made: list[int] = []
+
+    def make(corners: np.ndarray, painted: np.ndarray) -> object:
+        made.append(len(corners))
+        assert len(corners) == len(painted)
+        return object()
+
+    rig = hand_rig.find_hands(applied)["left"].armature
+    first = confidence_strip.prepared(rig, make)
+    for frame in (3, 9, 20):
+        applied.frame_set(frame)
+        assert confidence_strip.prepared(rig, make) is first
+    rig["confidence"] = 0.01
+    rig.keyframe_insert('["confidence"]', frame=5)
+    assert confidence_strip.prepared(rig, make) is not first
+    assert len(made) == 2
 
 
 def test_it_comes_and_goes_with_the_extension(enabled: bpy.types.Scene) -> None:  # noqa: F811

@@ -22,8 +22,8 @@ MEASURED: Final = (80, 255, 120)
 FITTED: Final = (255, 90, 80)
 """RGB"""
 _GROUND: Final = (38, 38, 40)
-_PIXELS_A_PALM: Final = 215.0
-_WRIST: Final = (250.0, 520.0)
+_PIXELS_A_PALM: Final = 185.0
+_WRIST: Final = (265.0, 525.0)
 _SUBPIXELS: Final = 4
 
 
