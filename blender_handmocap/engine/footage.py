@@ -44,6 +44,7 @@ _MISSING_SHARE: Final = 0.02
 """Share of the announced frames that may be missing before a movie counts as damaged."""
 _ROUNDING: Final = 0.01
 """Frames by which a place in seconds may miss a frame it means."""
+_REVERSED: Final = "The end {end} comes before the start {start}; exchange them."
 _FASTEST: Final = 1000.0
 _OPENCV_MAJOR: Final = int(cv2.__version__.partition(".")[0])
 _CAMERA_NAME: Final = re.compile(r"(?:camera:)?(\d{1,2})(?:@(\d{2,5})x(\d{2,5}))?(?:/(\d{1,3}))?")
@@ -72,11 +73,11 @@ class Footage(ABC):
         """Frames from `start` to `end`, both inclusive, decoded ahead on a thread."""
         first, last = parse_position(start), parse_position(end)
         if is_reversed(first, last):
-            raise BadInputError(f"The end {end} comes before the start {start}; exchange them.")
+            raise BadInputError(_REVERSED.format(start=start, end=end))
         # Each frame weighs the same, so a few large ones or more small ones may wait.
         size = self.width * self.height * 3
         ahead = max(1, min(_AHEAD_FRAMES, _AHEAD_BYTES // size))
-        return read_ahead(self._between(first, last, start), ahead)
+        return read_ahead(self._between(first, last, start, end), ahead)
 
     def expected_frames(self, start: str = "", end: str = "") -> int | None:
         """How many frames `frames` will give, as far as the file's own count can tell."""
@@ -95,12 +96,15 @@ class Footage(ABC):
     def _decoded(self, first: Position) -> Iterator[Frame]:
         """Every frame that is not before `first`; earlier ones are skipped as cheaply as possible."""
 
-    def _between(self, first: Position, last: Position, start: str) -> Iterator[Frame]:
+    def _between(self, first: Position, last: Position, start: str, end: str) -> Iterator[Frame]:
         seen_any = False
         for frame in self._decoded(first):
             if first.is_after(frame.index, frame.time):
                 continue
             if last.is_before(frame.index, frame.time):
+                begin, stop = (place.in_frames(float(self.rate)) for place in (first, last))
+                if not seen_any and begin is not None and stop is not None and begin > stop:
+                    raise BadInputError(_REVERSED.format(start=start, end=end))
                 break
             seen_any = True
             image = cv2.flip(frame.image, 1) if self.mirrored else frame.image
@@ -137,7 +141,8 @@ class Movie(Footage):
 
     @contextmanager
     def _open(self) -> Iterator[cv2.VideoCapture]:
-        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        with _quietly():
+            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         try:
             yield capture
@@ -251,7 +256,7 @@ class Webcam(Footage):
     def frames(self, start: str = "", end: str = "") -> Iterator[Frame]:
         """Frames until `end` or until the camera stops; times are this machine's clock."""
         first, last = parse_position(start), parse_position(end)
-        return read_latest(self._between(first, last, start))
+        return read_latest(self._between(first, last, start, end))
 
     def _decoded(self, first: Position) -> Iterator[Frame]:
         started = time.monotonic()
@@ -315,11 +320,18 @@ def _plain_rate(rate: float) -> Fraction:
 
 
 def _open_camera(number: int) -> cv2.VideoCapture:
+    with _quietly():
+        return cv2.VideoCapture(number)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What does not open is told in our words, not OpenCV's."""
     # The functions moved in OpenCV 5.
     messages: Any = getattr(cv2.utils, "logging", cv2)
     level = messages.getLogLevel()
     messages.setLogLevel(0)
     try:
-        return cv2.VideoCapture(number)
+        yield
     finally:
         messages.setLogLevel(level)

@@ -16,7 +16,7 @@ Stage = Literal["seeing", "solving", "writing"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Frames done of one stage; `total` is None where nobody knows (a webcam, a broken header)."""
+    """Frames (solving: hands) done of one stage; `total` is None where nobody knows (a webcam, a broken header)."""
 
     stage: Stage
     done: int
@@ -101,7 +101,9 @@ class Reporter:
 
 
 def describe(progress: Progress, *, rate: float, left: float | None) -> str:
-    """`Seeing 120/600 frames, 45.1/s, 11 s left`."""
+    """`Seeing 120/600 frames, 45.1/s, 11 s left`; solving counts hands."""
     of = f"/{progress.total}" if progress.total is not None else ""
     rest = f", {left:.0f} s left" if left is not None and left >= 1 else ""
-    return f"{_WORDS[progress.stage]} {progress.done}{of} frames, {rate:.1f}/s{rest}"
+    pace = f", {rate:.1f}/s" if rate > 0 else ""
+    things = "hands" if progress.stage == "solving" else "frames"
+    return f"{_WORDS[progress.stage]} {progress.done}{of} {things}{pace}{rest}"

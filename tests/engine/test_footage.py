@@ -135,7 +135,7 @@ def test_start_and_end_are_inclusive() -> None:
 
 @pytest.mark.parametrize(("start", "end", "words"), [
     ("soon", "", "neither|not a place"), ("-3", "", "not a place"), ("1.5", "", "not a place"),
-    ("8", "2", "comes before"), ("99", "", "ends before 99"),
+    ("8", "2", "comes before"), ("0.3s", "2", "comes before"), ("99", "", "ends before 99"),
 ])  # fmt: skip
 def test_places_that_cannot_be_are_one_sentence(start: str, end: str, words: str) -> None:
     with pytest.raises(BadInputError, match=words):
@@ -232,11 +232,15 @@ def test_the_frames_to_come_are_known_beforehand(start: str, end: str) -> None:
     ("noise.png", bytes(range(256)) * 4, "is damaged"),
     ("unknown.xyz", b"something", "could not be read"),
 ])  # fmt: skip
-def test_what_is_no_footage_is_one_sentence(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def test_what_is_no_footage_is_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, content: bytes, words: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInputError, match=words) as caught:
         open_footage(tmp_path / name)
     assert "\n" not in str(caught.value)
+    # OpenCV has nothing to add.
+    assert capfd.readouterr().err == ""
 
 
 def test_a_movie_without_its_index_is_one_sentence(tmp_path: Path) -> None:
