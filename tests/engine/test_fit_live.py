@@ -10,7 +10,8 @@ import pytest
 
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.camera import Camera
-from blender_handmocap.engine.fit import solver
+from blender_handmocap.engine.fit import parting, solver, spatial
+from blender_handmocap.engine.fit.kinematics import HandState
 from blender_handmocap.engine.fit.live import LiveFitter, LivePose
 from blender_handmocap.engine.fit.settings import FitSettings
 from blender_handmocap.engine.hand.free import free_hand
@@ -185,3 +186,20 @@ def test_hands_apart_are_solved_as_if_alone() -> None:
         found = both.step(seen(made, frame), frame / 30.0)
         right = alone.step(seen(made, frame, ("right",)), frame / 30.0)
         np.testing.assert_allclose(found["right"].points, right["right"].points, atol=1e-9)
+
+
+def test_hands_are_clear_exactly_where_nothing_overlaps() -> None:
+    live = fitter()
+    energy, spheres = live._energy, live._spheres
+    rng = np.random.default_rng(0)
+    clear = []
+    for _ in range(60):
+        state = HandState(
+            root=spatial.exponential(rng.normal(size=(3, 2))),
+            translation=np.array([[0.0], [0.0], [0.5]]) + rng.normal(size=(3, 2)) * 0.06,
+            angles=rng.normal(size=(energy.chain.angle_count, 2)) * 0.3,
+            nuisance=np.repeat(np.eye(3)[..., None], 2, -1),
+        )
+        clear.append(parting._are_clear(energy, spheres, state))
+        assert clear[-1] == (not parting._overlaps(energy, spheres, state).pair.size)
+    assert 5 < sum(clear) < 55

@@ -16,7 +16,7 @@ from .kinematics import HandState
 from .observations import Seen
 from .spatial import Array
 from .terms import collision
-from .terms.pairs import PairRows
+from .terms.pairs import MIRROR, PairRows
 from .terms.prediction import Prediction
 
 RIGHT: Final = np.array([0])
@@ -33,7 +33,7 @@ def parted(
     """The right hand (first) and the left one (second, mirrored) after a step that parts them, if they overlap."""
     settings = energy.settings
     right, left = state.translation[:, :1], state.translation[:, 1:]
-    if not collision.near(right, left, settings.collision_gate)[0]:
+    if not collision.near(right, left, settings.collision_gate)[0] or _are_clear(energy, spheres, state):
         return state
     rows = _overlaps(energy, spheres, state)
     if not rows.pair.size:
@@ -50,6 +50,14 @@ def parted(
             return moved
         damping *= _RAISE
     return state
+
+
+def _are_clear(energy: Energy, spheres: collision.SphereSet, state: HandState) -> bool:
+    """Whether no spheres overlap, without the derivatives: so it is in nearly every frame."""
+    centres = spheres.centres(energy.chain.pose(state, moving=False)) + state.translation[:, None]
+    away = centres[..., :1] - (centres[..., 1] * MIRROR[:, None])[:, None]
+    reach = spheres.radius[:, None] + spheres.radius
+    return not bool(((away * away).sum(0) < reach * reach).any())
 
 
 def _overlaps(energy: Energy, spheres: collision.SphereSet, state: HandState) -> PairRows:
