@@ -221,7 +221,7 @@ def _see(
             _keep(work, records, seer)
             return True
         hands = seer.step(frame.image, time=frame.time, film_focal=frame.film_focal)
-        records.append(frame.index, frame.time, hands)
+        records.append(frame.index, frame.time, hands, seer.read)
         if on_preview is not None:
             on_preview(draw_points(frame.image, [hand.points2d for _, hand in hands]), frame.index)
         if on_progress is not None:

@@ -57,6 +57,8 @@ class Settings:
     """strength of the polish; 0 leaves the solved result as it is"""
     eyes: Eyes = "mediapipe"
     """who sees the hands: our DetNet together with MediaPipe, or MediaPipe alone"""
+    pair_eyes: bool = True
+    """look at both hands at once where they are near each other"""
     device: Device = "auto"
     threads: int = 0
     """threads a network may use; 0: chosen from the machine"""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ from .judge import load_or_explain as load_judge_or_explain
 from .landmarks import HandNetwork, SeenHand
 from .observation import Observation
 from .pair import load_or_explain as load_pair_or_explain, with_pair
+from .pair_crop import Expected, PairReading, PairWatch, load_or_explain as load_pair_crop_or_explain
+from .pair_join import Readings, with_live, with_readings
 from .palms import PalmDetector
 from .records import Arrays, Records, joined
 from .regions import load_or_explain as load_finder_or_explain
@@ -67,6 +69,12 @@ class Seer:
         finder, self._finder_note = load_finder_or_explain(self.runtime)
         hands = HandNetwork(self.runtime, self._detnet, judge)
         self._tracker = Tracker(PalmDetector(self.runtime, finder), hands, _plan(settings.mode), area)
+        both, self._both_note = load_pair_crop_or_explain(self.runtime) if settings.pair_eyes else (None, "")
+        live = settings.mode == "live"
+        self.watch = None if both is None else PairWatch(both, lost_only=live, search=12 if live else 5)
+        """looks at both hands at once where they are near each other"""
+        self.read: PairReading | None = None
+        """what it read in the last picture"""
         self._sides = SideAssigner(settings.hands)
         watched = settings.mode == "best" and not settings.camera_path
         self._motion = CameraMotion() if watched else None
@@ -74,7 +82,7 @@ class Seer:
     @property
     def notes(self) -> list[str]:
         """Sentences about eyes or a device that are not the ones asked for."""
-        notes = (self.runtime.note, self._note, self._pair_note, self._judge_note, self._finder_note)
+        notes = (self.runtime.note, self._note, self._pair_note, self._judge_note, self._finder_note, self._both_note)
         return [note for note in notes if note]
 
     def step(self, image: Image, *, time: float, film_focal: float | None = None) -> list[tuple[int, Observation]]:
@@ -86,6 +94,7 @@ class Seer:
             self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
         size = (image.shape[1], image.shape[0])
         seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in self._tracker.step(image, time)]
+        self.read = self._both(image, time, seen)
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
         return seen
@@ -97,9 +106,22 @@ class Seer:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)
 
+    def _both(self, image: Image, time: float, seen: Sequence[tuple[int, Observation]]) -> PairReading | None:
+        """What the picture shows of two hands at once."""
+        if self.watch is None:
+            return None
+        if self.settings.mode == "stills":
+            self.watch.last, self.watch.waited = None, self.watch.search
+        right = {track.id: track.right for track in self._tracker.tracks}
+        found = [Expected.of(observation, right.get(track, observation.right)) for track, observation in seen]
+        return self.watch.step(image, time, found, self.camera)
+
     def live(self, image: Image, *, time: float) -> dict[Side, Observation]:
         """The hand of each side in the next picture, decided from what was seen so far."""
-        return self._sides.assign(self.step(image, time=time))
+        hands = self._sides.assign(self.step(image, time=time))
+        if self.watch is None or self.read is None:
+            return hands
+        return with_live(hands, self.read, self.watch.network.calibration, (self.camera.width, self.camera.height))
 
     def state(self) -> Arrays:
         """Everything the next picture depends on, so that a stopped clip goes on as if it had not stopped."""
@@ -118,6 +140,7 @@ class Seer:
             "plan": np.array(
                 [self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched], np.int64
             ),
+            **({} if self.watch is None else self.watch.state()),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -130,6 +153,8 @@ class Seer:
             )
         ]
         self._tracker.refused = [Refused(row[:5], float(row[5])) for row in state.get("refused", np.zeros((0, 6)))]
+        if self.watch is not None and "pair_time" in state:
+            self.watch.restore(state)
         plan = self._tracker.plan
         values = (int(value) for value in state["plan"])
         self._tracker.next_id, plan.known, plan.waited, plan.eager, plan.next_tile, plan.searched = values
@@ -195,6 +220,9 @@ def take_from(
         betas=np.array(settings.betas) if settings.betas else np.zeros(BETA_COUNT),
         size=model.palm_length if settings.palm_mm is None else settings.palm_mm / 1000.0,
     )
+    if seer is not None and seer.watch is not None:
+        ordered = settings.mode != "stills"
+        take = with_readings(take, Readings.of(records), seer.watch.network.calibration, ordered=ordered)
     return take if seer is None or seer.pair is None else with_pair(take, seer.pair)
 
 
@@ -278,7 +306,7 @@ def see(
         if cancelled is not None and cancelled():
             raise CancelledError("Seeing was stopped; nothing was kept.")
         seen = seer.step(frame.image, time=frame.time, film_focal=frame.film_focal)
-        records.append(frame.index, frame.time, seen)
+        records.append(frame.index, frame.time, seen, seer.read)
         if on_frame is not None:
             on_frame(frame, seen)
         if on_progress is not None:

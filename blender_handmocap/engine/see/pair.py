@@ -92,7 +92,7 @@ def align(seen: SeenHands) -> Aligned:
     count = len(seen.rays)
     bone = palm_bone()
     form = seen.form * bone
-    place = _placed(form, seen.rays, 1.0 / np.maximum(seen.ray_error, 1e-6) ** 2)
+    place = placed_by_size(form, seen.rays, 1.0 / np.maximum(seen.ray_error, 1e-6) ** 2)
     points = form + place[:, :, None]
     turn = _turn(points, place)
     across = np.swapaxes(turn, 1, 2)
@@ -114,7 +114,7 @@ def align(seen: SeenHands) -> Aligned:
     return Aligned(features.astype(np.float32), turn, vector)
 
 
-def _placed(form: Array, rays: Array, weight: Array) -> Array:
+def placed_by_size(form: Array, rays: Array, weight: Array) -> Array:
     """(B, 2, 3) wrists, palm lengths: (X + t_x) = u (Z + t_z) in least squares, depth within what is possible."""
     u, v = rays[..., 0], rays[..., 1]
     right = np.stack([u * form[..., 2] - form[..., 0], v * form[..., 2] - form[..., 1]])
@@ -198,8 +198,8 @@ def with_pair(take: Take, network: Reader) -> Take:
     knows better than one frame. Of contact nothing is said: the surfaces the fit brings together tell
     it better than noisy points.
     """
-    pair = PairTrack.absent(len(take))
     frames = _usable(take)
+    pair = PairTrack.absent(len(take)) if take.pair is None else take.pair
     if not frames.size:
         return replace(take, pair=pair)
     given = align(hands_of(take, frames))
@@ -208,10 +208,21 @@ def with_pair(take: Take, network: Reader) -> Take:
     good = np.linalg.norm(vector - placed, axis=1) >= _CLEARLY_WRONG
     good &= np.isfinite(vector).all(1) & np.isfinite(sigma).all(1)
     good &= np.linalg.norm(vector, axis=1) <= _REACH
-    frames = frames[good]
-    pair.vector[frames], pair.sigma[frames], pair.contact[frames] = vector[good], sigma[good], np.nan
-    pair.valid[frames] = True
-    return replace(take, pair=pair)
+    return replace(take, pair=_joined(pair, frames[good], vector[good], sigma[good]))
+
+
+def _joined(pair: PairTrack, frames: NDArray[np.intp], vector: Array, sigma: Array) -> PairTrack:
+    """The track with what was said of some frames; what stood there already counts by its precision."""
+    out = PairTrack(pair.vector.copy(), pair.sigma.copy(), pair.contact.copy(), pair.valid.copy())
+    ours = 1.0 / sigma**2
+    said = pair.valid[frames, None]
+    theirs = np.where(said, 1.0 / np.where(said, pair.sigma[frames], 1.0) ** 2, 0.0)
+    before = np.where(said, pair.vector[frames], 0.0)
+    out.vector[frames] = (vector * ours + before * theirs) / (ours + theirs)
+    out.sigma[frames] = 1.0 / np.sqrt(ours + theirs)
+    out.contact[frames] = np.where(said[..., None], pair.contact[frames], np.nan)
+    out.valid[frames] = True
+    return out
 
 
 def _usable(take: Take) -> NDArray[np.intp]:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .observation import Observation
+from .pair_crop import PairReading
+from .pair_join import rows
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -27,7 +29,7 @@ _SHAPES: Final[dict[str, tuple[int, ...]]] = {
 
 @dataclass
 class Records:
-    """A growing list of pictures and of the hands seen in them; at most 0.6 kB a hand and picture."""
+    """A growing list of pictures and of the hands seen in them; at most 0.6 kB a hand and picture, 2 kB a pair."""
 
     frame: list[int] = field(default_factory=list)
     time: list[float] = field(default_factory=list)
@@ -35,15 +37,20 @@ class Records:
     """hands in each picture"""
     track: list[int] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
+    read: list[PairReading | None] = field(default_factory=list)
+    """what was read of both hands of each picture at once"""
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def append(self, frame: int, time: float, seen: Sequence[tuple[int, Observation]]) -> None:
-        """Add a picture and its (track, observation) pairs."""
+    def append(
+        self, frame: int, time: float, seen: Sequence[tuple[int, Observation]], read: PairReading | None = None
+    ) -> None:
+        """Add a picture, its (track, observation) pairs and what was read of both hands at once."""
         self.frame.append(frame)
         self.time.append(time)
         self.count.append(len(seen))
+        self.read.append(read)
         for track, observation in seen:
             self.track.append(track)
             self.seen.append(observation)
@@ -55,6 +62,8 @@ class Records:
             "time": np.array(self.time, np.float64),
             "count": np.array(self.count, np.int64),
             "track": np.array(self.track, np.int64),
+            "pair": np.array([one is not None for one in self.read], bool),
+            **rows([one for one in self.read if one is not None]),
         }
         for name in _OBSERVED:
             values = [getattr(one, name) for one in self.seen]

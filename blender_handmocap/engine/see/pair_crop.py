@@ -1,0 +1,479 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both hands at once: a network that knows what two hands do together, and where to let it look.
+
+MediaPipe's trunk looks at a crop around both hands. What was seen of each hand goes in besides, point by
+point with its expected error, or that nothing is known of it: two hands that overlap look alike, and
+whoever follows them knows which is which. Every point of both is said again, seen or hidden, how the
+wrists stand to each other, which parts touch, and whether there is a pair at all. The crop is turned so
+that the hands point upwards on average, as the trunk was trained.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..camera import Camera
+from ..errors import ModelFileError
+from ..hand.names import CONTACT_PARTS, KEYPOINT_COUNT, SIDES
+from ..models import model_cards
+from ..runtime import Network, Runtime
+from .crops import HAND_INPUT, Array, Image, cut, points_in_picture, turned, wrapped
+from .detnet import TAPS
+from .fusion import ray_rotation
+from .landmarks import HAND_MODEL
+from .observation import Observation
+from .pair import palm_bone, placed_by_size
+
+log = logging.getLogger("handmocap.see")
+
+PAIR_CROP_MODEL: Final = "pair_crop"
+CALIBRATION_KEY: Final = "calibration"
+"""Where the file keeps how far its errors are to be believed: constants that belong to the weights."""
+PARTS: Final = len(CONTACT_PARTS)
+HANDS: Final = len(SIDES)
+
+_OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact")
+_BOTH_ENLARGED: Final = 1.35
+"""side of the crop in longer sides of the box around the points of both hands"""
+_ONE_ENLARGED: Final = 2.3
+"""... and of the box of one hand whose partner is looked for"""
+_AGREEMENT: Final = 0.6
+"""length of the sum of both hands' directions below which they point to opposite sides, and the crop stays upright"""
+_UPRIGHT: Final = math.pi / 2
+_LEAST_SIGMA: Final = 0.02
+"""palm lengths"""
+_FARTHEST: Final = 4.0
+"""palm lengths between the wrists that are told at most"""
+_KNUCKLES: Final = (5, 9, 13, 17)
+
+POINT_FEATURES: Final = 13
+"""of a point: place in the crop, form, place in its hand, place to the other hand, log errors, what is known"""
+PAIR_FEATURES: Final = 10
+"""of both hands: palm length in the crop, way between the wrists by sizes, log sizes, what is known, focal length"""
+_USUAL_REACH: Final = 0.16
+"""crop shares a palm length measures where no hand is known"""
+_STALE: Final = 2.5
+"""by which the errors of a pair grow until the next picture"""
+PRESENT: Final = 0.5
+"""presence from which a hand is in the crop, and both belong together"""
+_NEAR: Final = 0.8
+"""hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
+_REMEMBERED: Final = 0.6
+"""seconds for which what was seen of a pair tells where to look for it"""
+
+
+def crop_of_pair(hands: Sequence[Array]) -> Array:
+    """(5,) the crop around the keypoints (21, 2 or more) of both hands, or of one; pixels of the picture."""
+    along = np.sum([_direction(points) for points in hands], axis=0)
+    agreed = len(hands) == 1 or float(np.linalg.norm(along)) >= _AGREEMENT
+    rotation = wrapped(_UPRIGHT - math.atan2(-along[1], along[0])) if agreed else 0.0
+    points = np.concatenate([hand[:, :2] for hand in hands])
+    turn = turned(rotation)
+    upright = points @ turn
+    highest, lowest = upright.max(0), upright.min(0)
+    centre = turn @ ((highest + lowest) / 2)
+    enlarged = _BOTH_ENLARGED if len(hands) > 1 else _ONE_ENLARGED
+    side = max(float((highest - lowest).max()) * enlarged, 1.0)
+    return np.array([centre[0], centre[1], side, side, rotation])
+
+
+def _direction(points: Array) -> Array:
+    """(2,) unit vector from the wrist to the middle of the knuckles."""
+    knuckles = (points[5, :2] + points[13, :2]) / 4 + points[9, :2] / 2
+    way = knuckles - points[0, :2]
+    return np.asarray(way / max(float(np.linalg.norm(way)), 1e-9))
+
+
+@dataclass(frozen=True)
+class PairReading:
+    """What one crop says about both hands, in the order of SIDES; lengths in palm lengths, camera axes."""
+
+    crop: Array
+    """(5,)"""
+    points: Array
+    """(2, 21, 2) pixels of the picture"""
+    error: Array
+    """(2, 21) expected distance from the truth, pixels"""
+    form: Array
+    """(2, 21, 3) relative to the wrists"""
+    form_error: Array
+    """(2, 21)"""
+    visible: Array
+    """(2, 21) 0..1: the point can be seen, else it is guessed"""
+    vector: Array
+    """(3,) left wrist minus right wrist"""
+    sigma: Array
+    """(3,) expected error of each component"""
+    contact: Array
+    """(6, 6) probability that a part of the left hand touches one of the right"""
+    present: Array
+    """(2,) 0..1: the hand is in the crop"""
+    together: float
+    """0..1: a left and a right hand are there and belong together"""
+    left_nearer: float
+    """0..1: the left hand is nearer to the camera"""
+
+    @property
+    def both(self) -> bool:
+        """Whether the crop shows a pair of hands at all."""
+        return bool(self.together >= PRESENT and self.present.min() >= PRESENT)
+
+    def expected(self, calibration: Calibration, *, doubt: float = 1.0) -> list[Expected]:
+        """Both hands as something to expect, in the definition of a take's points; errors times `doubt`."""
+        points, form, form_error = calibration.in_take(self.points, self.form, self.form_error)
+        return [
+            Expected(points[slot], self.error[slot] * doubt, form[slot], form_error[slot] * doubt, float(slot == 1))
+            for slot in range(HANDS)
+        ]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Constants fitted on held-out drawn crops, kept with the weights; said errors times these are the true ones."""
+
+    error: float
+    form_error: float
+    sigma: float
+    definition: Array
+    """(21, 21), rows of sum 1: where a take's points lie, from the model's own"""
+    confidence: Array
+    """(4,) logits: constant, slopes of presence and togetherness (logits), and of the log of the mean expected error in
+    shares of the hand's box"""
+
+    @classmethod
+    def plain(cls) -> Calibration:
+        """Before anything was fitted."""
+        return cls(1.0, 1.0, 1.0, np.eye(KEYPOINT_COUNT), np.array([-2.0, 0.5, 0.5, -2.0]))
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Calibration:
+        """Read what `to_text` wrote; nothing: plain; anything else is refused."""
+        if text is None:
+            return cls.plain()
+        try:
+            told = json.loads(text)
+            tables = {name: np.array(told[name], np.float64) for name in _TABLES}
+            factors = {name: float(told[name]) for name in _FACTORS}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(
+                f"The network {PAIR_CROP_MODEL} has no readable constants ({error}); install HandMocap again."
+            ) from error
+        sound = all(0.0 < value < math.inf for value in factors.values()) and all(
+            tables[name].shape == shape and np.isfinite(tables[name]).all() for name, shape in _TABLES.items()
+        )
+        if not sound:
+            raise ModelFileError(f"The network {PAIR_CROP_MODEL} belongs to another version; install HandMocap again.")
+        return cls(definition=tables["definition"], confidence=tables["confidence"], **factors)
+
+    def to_text(self) -> str:
+        """JSON."""
+        return json.dumps({name: np.round(getattr(self, name), 5).tolist() for name in (*_FACTORS, *_TABLES)})
+
+    def in_take(self, points: Array, form: Array, form_error: Array) -> tuple[Array, Array, Array]:
+        """Points (..., 21, 2), forms (..., 21, 3) and errors in the definition and units of a take's points."""
+        form = self.definition @ form
+        form = form - form[..., :1, :]
+        bone = np.maximum(np.linalg.norm(form[..., list(_KNUCKLES), :], axis=-1).mean(-1), 1e-6)[..., None]
+        return np.asarray(self.definition @ points), form / bone[..., None], form_error / bone
+
+    def confidence_of(self, points: Array, error: Array, present: Array, together: Array) -> Array:
+        """(...,) probability that the mean error of points (..., 21, 2) is below a tenth of the hand's box."""
+        score = self.confidence[0] + self.signs(points, error, present, together) @ self.confidence[1:]
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))))
+
+    @staticmethod
+    def signs(points: Array, error: Array, present: Array, together: Array) -> Array:
+        """(..., 3) what `confidence` weighs."""
+        box = np.maximum((points.max(-2) - points.min(-2)).max(-1), 1e-6)
+        log_error = np.log(np.maximum(error.mean(-1), 1e-6) / box)
+        return np.stack(np.broadcast_arrays(_logit(present), _logit(together), log_error), axis=-1)
+
+
+_FACTORS: Final = ("error", "form_error", "sigma")
+_TABLES: Final = {"definition": (KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": (4,)}
+
+
+def _logit(probability: Array) -> Array:
+    clipped = np.clip(probability, 1e-4, 1.0 - 1e-4)
+    return np.asarray(np.log(clipped / (1.0 - clipped)))
+
+
+@dataclass(frozen=True)
+class SeenPair:
+    """What is known of both hands of B crops before the network looks; hands in the order of SIDES."""
+
+    points: Array
+    """(B, 2, 21, 2) crop shares 0..1, in the definition of a take's points"""
+    error: Array
+    """(B, 2, 21) expected, the same unit"""
+    form: Array
+    """(B, 2, 21, 3) relative to the wrist, palm lengths, axes of a camera that looks along the crop's own ray"""
+    form_error: Array
+    """(B, 2, 21)"""
+    known: NDArray[np.bool_]
+    """(B, 2) whether anything is known of a hand; the rest says nothing otherwise"""
+    focal: Array
+    """(B,) focal length in sides of the crop"""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the network is given beside the taps; as heads of training.pair read it."""
+
+    seen: NDArray[np.float32]
+    """(B, 2, 21, 2) crop shares"""
+    points: NDArray[np.float32]
+    """(B, 2, 21, POINT_FEATURES)"""
+    pair: NDArray[np.float32]
+    """(B, PAIR_FEATURES)"""
+
+
+def given(seen: SeenPair) -> Given:
+    """The features of what is known."""
+    known = seen.known[..., None]
+    middle = np.where(known, seen.points.mean(2), 0.0)
+    count = np.maximum(seen.known.sum(1), 1)[:, None]
+    # A hand of which nothing is known is looked for from where the other one is.
+    somewhere = np.where(seen.known.any(1)[:, None], middle.sum(1) / count, 0.5)
+    middle = np.where(known, middle, somewhere[:, None])
+    points = np.where(known[..., None], seen.points, middle[:, :, None])
+    form = np.where(known[..., None], seen.form, 0.0)
+    flat = form[..., :2] - form[..., :2].mean(2, keepdims=True)
+    spread = np.maximum((flat**2).sum((2, 3)), 1e-2)
+    size = np.clip((flat * (points - middle[:, :, None])).sum((2, 3)) / spread, 0.02, 0.6)
+    reach = np.where(seen.known.any(1), np.where(seen.known, size, 0.0).sum(1) / count[:, 0], _USUAL_REACH)
+    unit = reach[:, None, None]
+    both = seen.known.all(1)
+    vector = np.zeros((len(points), 3))
+    if both.any():
+        rays = (points[both] - 0.5) / seen.focal[both, None, None, None]
+        weight = 1.0 / np.maximum(seen.error[both] / seen.focal[both, None, None], 1e-6) ** 2
+        place = placed_by_size(form[both], rays, weight)
+        vector[both] = np.clip(place[:, 0] - place[:, 1], -_FARTHEST, _FARTHEST)
+    told = np.broadcast_to(known[..., None], (*points.shape[:3], 1)).astype(np.float64)
+    features = (
+        points - 0.5,
+        form,
+        (points - middle[:, :, None]) / unit[..., None],
+        (points - middle[:, ::-1, None]) / unit[..., None],
+        np.log(np.clip(np.where(known, seen.error, 1.0) / unit, 0.01, 10.0))[..., None],
+        np.log(np.clip(np.where(known, seen.form_error, 1.0), 0.01, 1.0))[..., None],
+        told,
+        told * told[:, ::-1],
+    )
+    pair = (
+        reach[:, None],
+        vector,
+        np.where(seen.known, np.log(size / reach[:, None]), 0.0),
+        seen.known.astype(np.float64),
+        both[:, None].astype(np.float64),
+        np.log(np.maximum(seen.focal, 0.1))[:, None],
+    )
+    return Given(
+        seen=points.astype(np.float32),
+        points=np.concatenate(features, axis=-1).astype(np.float32),
+        pair=np.concatenate(pair, axis=-1).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of one hand of a picture, in the definition of a take's points."""
+
+    points: Array
+    """(21, 2) pixels"""
+    error: Array
+    """(21,) expected, pixels"""
+    form: Array
+    """(21, 3) relative to the wrist, mean palm bone = 1, camera axes"""
+    form_error: Array
+    """(21,)"""
+    right: float
+    """0..1: it is a right hand"""
+
+    @classmethod
+    def of(cls, seen: Observation, right: float) -> Expected:
+        """An observation of a hand that is a right one with this probability."""
+        return cls(seen.points2d, seen.sigma2d, seen.points3d, seen.sigma3d, right)
+
+
+class PairCropNet:
+    """The trunk and the heads, ready to look."""
+
+    def __init__(self, trunk: Network, heads: Network) -> None:
+        self._trunk, self._heads = trunk, heads
+        self.calibration = Calibration.from_text(heads.metadata.get(CALIBRATION_KEY))
+
+    @classmethod
+    def load(cls, runtime: Runtime) -> PairCropNet:
+        """The networks of models.toml; a missing or damaged file is refused in one sentence."""
+        heads = runtime.network(PAIR_CROP_MODEL, outputs=_OUTPUTS)
+        return cls(runtime.network(HAND_MODEL, outputs=TAPS), heads)
+
+    def look(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> PairReading | None:
+        """What a picture (H, W, 3) shows of both hands, of which at least one is known; None if that is not numbers.
+
+        The crop is looked at twice: the second look begins where the first one saw the hands.
+        """
+        crop = crop_of_pair([hand.points for hand in expected if hand is not None])
+        taps = self._trunk(cut(image, crop, HAND_INPUT, replicate=True)[None])
+        reading = self.read(taps, crop, expected, camera)
+        if reading is None or not reading.both:
+            return reading
+        return self.read(taps, crop, reading.expected(self.calibration), camera) or reading
+
+    def read(
+        self,
+        taps: Mapping[str, NDArray[Any]],
+        crop: Array,
+        expected: Sequence[Expected | None],
+        camera: Camera,
+    ) -> PairReading | None:
+        """What the taps (1, C, H, W) of a crop say."""
+        turn = np.eye(3)
+        turn[:2, :2] = turned(float(crop[4]))
+        turn = ray_rotation(camera.rays(crop[:2])) @ turn
+        focal = float(np.sqrt(abs(camera.K[0, 0] * camera.K[1, 1]))) / float(crop[2])
+        asked = given(_in_crop(expected, crop, turn, focal))
+        out = self._heads({**taps, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
+        values = {name: value[0].astype(np.float64) for name, value in out.items()}
+        if not all(np.isfinite(value).all() for value in values.values()):
+            return None
+        points = points_in_picture((values["points"].reshape(-1, 2)) / HAND_INPUT, crop)
+        told = self.calibration
+        # Variances along the crop's axes, turned: what is left of them along the camera's.
+        sigma = np.sqrt(turn**2 @ values["sigma"] ** 2) * told.sigma
+        return PairReading(
+            crop=crop,
+            points=points.reshape(HANDS, KEYPOINT_COUNT, 2),
+            error=values["error_2d"] * (told.error * float(crop[2]) / HAND_INPUT),
+            form=values["location"] @ turn.T,
+            form_error=values["error_3d"] * told.form_error,
+            visible=values["visibility"],
+            vector=turn @ values["vector"],
+            sigma=np.maximum(sigma, _LEAST_SIGMA),
+            contact=values["contact"],
+            present=values["state"][:HANDS],
+            together=float(values["state"][HANDS]),
+            left_nearer=float(values["state"][HANDS + 1]),
+        )
+
+
+def _in_crop(expected: Sequence[Expected | None], crop: Array, turn: Array, focal: float) -> SeenPair:
+    """What is known of a picture's hands, in a crop's terms; `turn` (3, 3) takes the crop's axes to the camera's."""
+    shape = (1, HANDS, KEYPOINT_COUNT)
+    points, form = np.zeros((*shape, 2)), np.zeros((*shape, 3))
+    error, form_error, known = np.ones(shape), np.ones(shape), np.zeros((1, HANDS), bool)
+    back, bone = turned(-float(crop[4])), palm_bone()
+    for slot, hand in enumerate(expected):
+        if hand is not None:
+            points[0, slot] = (hand.points - crop[:2]) @ back.T / crop[2] + 0.5
+            error[0, slot] = hand.error / crop[2]
+            form[0, slot] = (hand.form - hand.form[0]) @ turn * bone
+            form_error[0, slot], known[0, slot] = hand.form_error * bone, True
+    return SeenPair(points, error, form, form_error, known, np.array([focal]))
+
+
+def load_or_explain(runtime: Runtime) -> tuple[PairCropNet | None, str]:
+    """The network, or None and the one sentence that says why each hand is seen alone."""
+    if PAIR_CROP_MODEL not in model_cards():
+        return None, ""
+    try:
+        return PairCropNet.load(runtime), ""
+    except ModelFileError as error:
+        note = f"Hands that touch are seen one by one, less well: {error}"
+        log.warning("%s", note)
+        return None, note
+
+
+@dataclass
+class PairWatch:
+    """Lets the network look where two hands are near each other, or one of them is lost."""
+
+    network: PairCropNet
+    lost_only: bool = False
+    """look only where one of two hands is lost: live, where time is short"""
+    search: int = 5
+    """pictures from one look for the unknown partner of a single hand to the next"""
+    last: tuple[Expected, Expected] | None = None
+    """the pair as it was seen last"""
+    time: float = -math.inf
+    """seconds, when that was"""
+    waited: int = 0
+    """pictures since the last look"""
+
+    def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
+        """What the next picture shows of a pair; `hands`: those that were found in it."""
+        self.waited += 1
+        if self.last is not None and not 0.0 <= time - self.time <= _REMEMBERED:
+            self.last = None
+        near = _nearest_two(hands)
+        if near is not None and self.lost_only:
+            left, right = (replace(hand, error=hand.error * _STALE) for hand in near)
+            self.last, self.time = (left, right), time
+            return None
+        expected: Sequence[Expected | None] = near or self._remembered(hands) or _alone(hands)
+        known = sum(hand is not None for hand in expected)
+        if not known or (known < HANDS and self.waited < self.search):
+            return None
+        self.waited = 0
+        reading = self.network.look(image, expected, camera)
+        if reading is None or not reading.both:
+            return None
+        left, right = reading.expected(self.network.calibration, doubt=_STALE)
+        self.last, self.time = (left, right), time
+        return reading
+
+    def _remembered(self, hands: Sequence[Expected]) -> list[Expected | None] | None:
+        """Where both hands should be: those that were found, and the others as they were seen last."""
+        if self.last is None or len(hands) > 1:
+            return None
+        known: list[Expected | None] = list(self.last)
+        if hands:
+            distance = [float(np.linalg.norm(hand.points - hands[0].points, axis=-1).mean()) for hand in self.last]
+            known[int(np.argmin(distance))] = hands[0]
+        return known
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the next picture depends on."""
+        last = self.last or ()
+        rows = {f"pair_{f.name}": np.array([getattr(hand, f.name) for hand in last]) for f in fields(Expected)}
+        return {**rows, "pair_time": np.array(self.time), "pair_waited": np.array(self.waited)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a `state`."""
+        rows = [{f.name: state[f"pair_{f.name}"][k] for f in fields(Expected)} for k in range(len(state["pair_right"]))]
+        hands = [Expected(**{**row, "right": float(row["right"])}) for row in rows]
+        self.last = (hands[0], hands[1]) if hands else None
+        self.time, self.waited = float(state["pair_time"]), int(state["pair_waited"])
+
+
+def _alone(hands: Sequence[Expected]) -> list[Expected | None]:
+    """A single hand, in the place of its side."""
+    if len(hands) != 1:
+        return [None, None]
+    return [None, hands[0]] if hands[0].right >= 0.5 else [hands[0], None]
+
+
+def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:
+    """The left and the right one of the two hands that are nearest to each other, if they are near."""
+    best: tuple[float, Expected, Expected] | None = None
+    for i, first in enumerate(hands):
+        for second in hands[i + 1 :]:
+            gap = float(np.linalg.norm(first.points[:, None] - second.points[None], axis=-1).min())
+            extent = max(float(np.ptp(hand.points, axis=0).max()) for hand in (first, second))
+            share = gap / max(extent, 1.0)
+            if share <= _NEAR and (best is None or share < best[0]):
+                best = (share, first, second)
+    if best is None:
+        return None
+    left, right = sorted(best[1:], key=lambda hand: hand.right)
+    return [left, right]

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was read of both hands at once joins what was seen of each: points, lost hands, the way between, contact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hand.names import SIDES, Side
+from ..settings import BETA_COUNT
+from ..take import HandTrack, PairTrack, State, Take
+from .crops import Array
+from .fusion import visibility
+from .observation import Observation
+from .pair_crop import Calibration, PairReading
+
+_SAME: Final = 0.35
+"""mean distance of the points, in shares of a hand's box, up to which an observation and a reading are of one hand"""
+_PATIENCE: Final = 4.0
+"""an observed point so many expected errors from where it was read counts half"""
+_LEAST_TOGETHER: Final = 0.7
+"""probability that both hands are a pair from which a hand that was not seen is taken from a reading"""
+_LEAST_CONFIDENCE: Final = 0.35
+"""... and confidence of its points"""
+_AROUND: Final = 0.25
+"""seconds before and after a frame ..."""
+_OFTEN: Final = 0.6
+"""... in so large a share of which both hands must be seen or read for one of them to be filled"""
+_UNSAID: Final = 1e3
+"""palm lengths: the error of what is not said"""
+_CONTACT_ON: Final = 0.5
+_CONTACT_OFF: Final = 0.25
+"""probabilities from which a contact begins, and below which it ends"""
+_LONGEST: Final = 0.2
+"""seconds between readings over which a contact goes on"""
+
+
+@dataclass(frozen=True)
+class PairUse:
+    """What readings are used for."""
+
+    fill: bool = True
+    """hands that were not seen otherwise"""
+    points: bool = True
+    """points of hands that were seen"""
+    vector: bool = True
+    """how the wrists stand to each other"""
+    contact: bool = True
+    """which parts touch"""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """R readings of a clip, in the order of its pictures; arrays as in PairReading, that many at once."""
+
+    frame: NDArray[np.intp]
+    """(R,) index of the picture in the take"""
+    points: Array
+    error: Array
+    form: Array
+    form_error: Array
+    visible: Array
+    vector: Array
+    sigma: Array
+    contact: Array
+    present: Array
+    together: Array
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @classmethod
+    def of(cls, records: Mapping[str, NDArray[Any]]) -> Readings:
+        """From `Records.arrays`, joined; records without readings have none."""
+        frame = np.flatnonzero(records["pair"]) if "pair" in records else np.zeros(0, np.intp)
+        if not len(frame):
+            return cls(frame, **_NONE)
+        return cls(frame, **{name: records[f"pair_{name}"].astype(np.float64) for name in READ})
+
+
+READ: Final = tuple(f.name for f in fields(Readings) if f.name != "frame")
+"""What records keep of a reading."""
+READ_SHAPES: Final[dict[str, tuple[int, ...]]] = {
+    "points": (2, 21, 2),
+    "error": (2, 21),
+    "form": (2, 21, 3),
+    "form_error": (2, 21),
+    "visible": (2, 21),
+    "vector": (3,),
+    "sigma": (3,),
+    "contact": (6, 6),
+    "present": (2,),
+    "together": (),
+}
+_NONE: Final = {name: np.zeros((0, *shape)) for name, shape in READ_SHAPES.items()}
+
+
+def rows(readings: Sequence[PairReading]) -> dict[str, NDArray[Any]]:
+    """Arrays of readings as records keep them."""
+    return {
+        f"pair_{name}": np.array([getattr(one, name) for one in readings], np.float32).reshape(len(readings), *shape)
+        for name, shape in READ_SHAPES.items()
+    }
+
+
+def with_readings(
+    take: Take, readings: Readings, calibration: Calibration, use: PairUse = PairUse(), *, ordered: bool = True
+) -> Take:
+    """The take with what was read of both hands; in `ordered` frames a pair that was read must last a little."""
+    if not len(readings):
+        return take
+    points, form, form_error = calibration.in_take(readings.points, readings.form, readings.form_error)
+    together = readings.together[:, None]
+    confidence = calibration.confidence_of(readings.points, readings.error, readings.present, together)
+    same = np.stack([_agreement(take.track(side), readings.frame, points) for side in SIDES], axis=1)
+    # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed.
+    own = same[:, [0, 1], [0, 1]]
+    other = same[:, [0, 1], [1, 0]]
+    fits = ~(own > _SAME)
+    swapped = (own > other) & (own > _SAME)
+    trusted = ~swapped.any(1)
+    lasting = _lasting(take, readings.frame[trusted]) if ordered else np.ones(len(take), bool)
+    tracks = {}
+    for slot, side in enumerate(SIDES):
+        track = take.track(side)
+        seen = np.isfinite(own[:, slot])
+        joined = trusted & seen & fits[:, slot] & use.points
+        # A hand is only made up beside one that lies where it was read.
+        sure = (readings.together >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
+        filled = trusted & ~seen & sure & fits[:, 1 - slot] & lasting[readings.frame] & use.fill
+        read = _Read(
+            readings.frame, points[:, slot], readings.error[:, slot], form[:, slot], form_error[:, slot],
+            confidence[:, slot],
+        )  # fmt: skip
+        track = _with_points(track, read, joined)
+        tracks[side] = _with_filled(track, read, filled, take)
+    good = trusted & fits.all(1)
+    pair = PairTrack.absent(len(take))
+    at = readings.frame[good]
+    if use.vector or use.contact:
+        pair.vector[at] = readings.vector[good]
+        pair.sigma[at] = readings.sigma[good] if use.vector else _UNSAID
+        pair.valid[at] = True
+    contact = held(readings.contact, take.time[readings.frame])
+    pair.contact[at] = contact[good] if use.contact else np.nan
+    return replace(take, left=tracks["left"], right=tracks["right"], pair=pair)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One hand of all readings, in the definition of the take's points."""
+
+    frame: NDArray[np.intp]
+    points: Array
+    error: Array
+    form: Array
+    form_error: Array
+    confidence: Array
+
+
+def _lasting(take: Take, read: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(T,) frames around which both hands were seen or read more often than not."""
+    both = np.all([take.track(side).state != State.ABSENT for side in SIDES], axis=0)
+    both[read] = True
+    first = np.searchsorted(take.time, take.time - _AROUND)
+    last = np.searchsorted(take.time, take.time + _AROUND, side="right")
+    total = np.concatenate([[0], np.cumsum(both)])
+    return np.asarray(total[last] - total[first] >= _OFTEN * (last - first))
+
+
+def _agreement(track: HandTrack, frame: NDArray[np.intp], points: Array) -> Array:
+    """(R, 2) mean distance of an observed hand from both read ones, in shares of its box; NaN: not observed."""
+    seen = np.where((track.state[frame] != State.ABSENT)[:, None, None], track.seen2d[frame], np.nan)
+    extent = np.maximum((seen.max(1) - seen.min(1)).max(-1), 1.0)
+    return np.asarray(np.linalg.norm(seen[:, None] - points, axis=-1).mean(-1) / extent[:, None])
+
+
+def _with_points(track: HandTrack, read: _Read, chosen: NDArray[np.bool_]) -> HandTrack:
+    """Observed points and read ones as one, by their expected errors."""
+    at = read.frame[chosen]
+    places, sigma = _meet(track.seen2d[at], track.seen2d_sigma[at], read.points[chosen], read.error[chosen])
+    form, form_sigma = _meet(track.seen3d[at], track.seen3d_sigma[at], read.form[chosen], read.form_error[chosen])
+    out = {name: getattr(track, name).copy() for name in ("seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma")}
+    out["seen2d"][at], out["seen2d_sigma"][at] = places, sigma
+    out["seen3d"][at], out["seen3d_sigma"][at] = form - form[:, :1], form_sigma
+    return replace(track, **out)
+
+
+def _meet(theirs: Array, their_error: Array, ours: Array, our_error: Array) -> tuple[Array, Array]:
+    """The mean of two sets of points by precision; of `theirs`, less counts where they are far off."""
+    away = np.linalg.norm(theirs - ours, axis=-1) / (_PATIENCE * np.maximum(our_error, 1e-6))
+    first = 1.0 / np.maximum(their_error, 1e-6) ** 2 / (1.0 + away**2)
+    second = 1.0 / np.maximum(our_error, 1e-6) ** 2
+    share = (first / (first + second))[..., None]
+    # Both saw the same picture: their errors are alike, so that the mean is not much surer than the better one.
+    return ours + (theirs - ours) * share, np.minimum(their_error, our_error)
+
+
+def _with_filled(track: HandTrack, read: _Read, chosen: NDArray[np.bool_], take: Take) -> HandTrack:
+    """The hand where only the reading knows it."""
+    at = read.frame[chosen]
+    names = ("state", "confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
+    out = {name: getattr(track, name).copy() for name in names}
+    out["state"][at] = State.SEEN
+    out["confidence"][at] = read.confidence[chosen]
+    out["seen2d"][at], out["seen2d_sigma"][at] = read.points[chosen], read.error[chosen]
+    out["seen3d"][at], out["seen3d_sigma"][at] = read.form[chosen], read.form_error[chosen]
+    size = int(take.meta["width"]), int(take.meta["height"])
+    out["visibility"][at] = np.array([visibility(points, *size) for points in read.points[chosen]]).reshape(-1, 21)
+    return replace(track, **out)
+
+
+def with_live(
+    hands: Mapping[Side, Observation], reading: PairReading, calibration: Calibration, size: tuple[int, int]
+) -> dict[Side, Observation]:
+    """The hands of one picture of this size with what was read of both."""
+    count = np.zeros(1, np.intp)
+    take = _one_frame(hands, size)
+    values = {name: np.asarray(getattr(reading, name), np.float64)[None] for name in READ}
+    joined = with_readings(
+        take, Readings(count, **values), calibration, PairUse(vector=False, contact=False), ordered=False
+    )
+    out: dict[Side, Observation] = {}
+    for side in SIDES:
+        track, slot = joined.track(side), SIDES.index(side)
+        if track.state[0] == State.ABSENT:
+            continue
+        seen = hands.get(side)
+        out[side] = Observation(
+            right=float(slot == SIDES.index("right")) if seen is None else seen.right,
+            presence=float(reading.present[slot]) if seen is None else seen.presence,
+            confidence=float(track.confidence[0]),
+            points2d=track.seen2d[0],
+            sigma2d=track.seen2d_sigma[0],
+            points3d=track.seen3d[0],
+            sigma3d=track.seen3d_sigma[0],
+            visibility=track.visibility[0],
+            crop=reading.crop if seen is None else seen.crop,
+        )
+    return out
+
+
+def _one_frame(hands: Mapping[Side, Observation], size: tuple[int, int]) -> Take:
+    """A take of one picture that holds these observations."""
+    tracks = {side: HandTrack.absent(1) for side in SIDES}
+    for side, seen in hands.items():
+        tracks[side] = replace(
+            tracks[side],
+            state=np.full(1, State.SEEN, np.uint8),
+            confidence=np.array([seen.confidence]),
+            seen2d=seen.points2d[None],
+            seen2d_sigma=seen.sigma2d[None],
+            seen3d=seen.points3d[None],
+            seen3d_sigma=seen.sigma3d[None],
+            visibility=seen.visibility[None],
+        )
+    return Take(
+        meta={"width": size[0], "height": size[1]},
+        frame=np.zeros(1, np.int32),
+        time=np.zeros(1),
+        K=np.eye(3),
+        dist=np.zeros(5),
+        left=tracks["left"],
+        right=tracks["right"],
+        betas=np.zeros(BETA_COUNT),
+        size=1.0,
+    )
+
+
+def held(contact: Array, time: Array) -> Array:
+    """Probabilities (R, 6, 6) at rising times (R,), steadied: a contact that began stays until it is clearly over."""
+    out = contact.copy()
+    on = np.zeros(contact.shape[1:], bool)
+    for k in range(len(contact)):
+        if k and time[k] - time[k - 1] > _LONGEST:
+            on[:] = False
+        on = np.where(on, contact[k] >= _CONTACT_OFF, contact[k] >= _CONTACT_ON)
+        out[k] = np.where(on, np.maximum(contact[k], _CONTACT_ON), contact[k])
+    return out

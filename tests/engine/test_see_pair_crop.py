@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both hands at once: where to look, what the network is given, its answers, and bad pictures."""
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from blender_handmocap.engine.camera import Camera
+from blender_handmocap.engine.errors import ModelFileError
+from blender_handmocap.engine.hand.free import free_hand
+from blender_handmocap.engine.models import MODELS_FOLDER, model_cards
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.pair import palm_bone
+from blender_handmocap.engine.see.pair_crop import (
+    PAIR_CROP_MODEL,
+    PAIR_FEATURES,
+    POINT_FEATURES,
+    Calibration,
+    Expected,
+    PairCropNet,
+    PairWatch,
+    SeenPair,
+    crop_of_pair,
+    given,
+)
+
+needs_network = pytest.mark.skipif(
+    PAIR_CROP_MODEL not in model_cards() or not (MODELS_FOLDER / "mediapipe_hand.onnx").exists(),
+    reason="the networks are not there",
+)
+CAMERA = Camera.from_fov(640, 480, 60.0)
+FOCAL = float(CAMERA.K[0, 0])
+
+
+def open_hand(side: str, place: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints of a resting hand before the camera, fingers up: (21, 3) metres and (21, 2) pixels."""
+    model = free_hand("right" if side == "right" else "left")
+    turn = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    points = model.pose(np.tile([1.0, 0.0, 0.0, 0.0], (1, 16, 1)), np.zeros((1, 3)), model.rest()).keypoints[0]
+    points = points - points[0]
+    # The left hand's canonical axes are the mirrored right one's.
+    points = points @ turn.T if side == "right" else (points * [-1.0, 1.0, 1.0]) @ turn.T * [-1.0, 1.0, 1.0]
+    points = points + place
+    return points, CAMERA.project(points)
+
+
+def expected(side: str, place: tuple[float, float, float]) -> Expected:
+    points, pixels = open_hand(side, place)
+    form = (points - points[0]) / (palm_bone() * free_hand("right").palm_length)
+    return Expected(pixels, np.full(21, 2.0), form, np.full(21, 0.05), float(side == "right"))
+
+
+def test_the_crop_holds_both_hands_and_is_turned_as_they_point() -> None:
+    left, right = open_hand("left", (-0.06, 0.05, 0.5))[1], open_hand("right", (0.06, 0.05, 0.5))[1]
+    crop = crop_of_pair([left, right])
+    inside = np.concatenate([left, right]) - crop[:2]
+    assert (np.abs(inside) < crop[2] / 2).all()
+    assert abs(crop[4]) < 0.3
+    sideways = [points[:, ::-1] for points in (left, right)]
+    assert abs(abs(crop_of_pair(sideways)[4]) - math.pi / 2) < 0.3
+    # Fingertips to fingertips: neither hand's direction is the crop's.
+    opposite = left * [1.0, -1.0] + [0.0, 480.0]
+    assert crop_of_pair([opposite, right])[4] == 0.0
+    alone = crop_of_pair([right])
+    assert alone[2] > 2.0 * np.ptp(right, axis=0).max()
+
+
+def as_seen(left: tuple[float, float, float], right: tuple[float, float, float], known: tuple[bool, bool]) -> SeenPair:
+    """Two resting hands as a crop of the whole picture's width sees them without error."""
+    points, form = [], []
+    for side, place in (("left", left), ("right", right)):
+        metres, pixels = open_hand(side, place)
+        points.append((pixels - CAMERA.K[:2, 2]) / 640.0 + 0.5)
+        form.append((metres - metres[0]) / free_hand("right").palm_length)
+    return SeenPair(
+        points=np.array([points]),
+        error=np.full((1, 2, 21), 0.005),
+        form=np.array([form]),
+        form_error=np.full((1, 2, 21), 0.05),
+        known=np.array([known]),
+        focal=np.array([FOCAL / 640.0]),
+    )
+
+
+def test_sizes_place_the_hands() -> None:
+    left, right = (-0.07, 0.02, 0.55), (0.05, 0.0, 0.45)
+    told = given(as_seen(left, right, (True, True)))
+    assert told.points.shape == (1, 2, 21, POINT_FEATURES) and told.pair.shape == (1, PAIR_FEATURES)
+    truth = (np.array(left) - right) / free_hand("right").palm_length
+    np.testing.assert_allclose(told.pair[0, 1:4], truth, atol=1e-3)
+
+
+def test_what_is_not_known_says_nothing() -> None:
+    first, second = (as_seen(place, (0.05, 0.0, 0.5), (False, True)) for place in ((-0.1, 0.0, 0.5), (0.2, 0.1, 0.9)))
+    for a, b in zip(vars(given(first)).values(), vars(given(second)).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    nobody = given(as_seen((0.0, 0.0, 0.5), (0.0, 0.0, 0.5), (False, False)))
+    assert all(np.isfinite(values).all() for values in vars(nobody).values())
+
+
+def test_constants_come_back_and_damaged_ones_are_refused() -> None:
+    constants = Calibration(0.8, 1.2, 0.9, np.eye(21) * 0.9, np.array([1.0, 0.5, 0.2, -1.0]))
+    back = Calibration.from_text(constants.to_text())
+    assert back.sigma == 0.9
+    np.testing.assert_allclose(back.definition, constants.definition)
+    for text in (
+        "{}",
+        "no json",
+        constants.to_text().replace("0.8", "-1.0"),
+        constants.to_text().replace("0.8", "NaN"),
+    ):
+        with pytest.raises(ModelFileError):
+            Calibration.from_text(text)
+
+
+def test_points_in_a_takes_units_begin_at_the_wrist() -> None:
+    form = np.random.default_rng(0).normal(size=(2, 21, 3))
+    _, turned_form, error = Calibration.plain().in_take(np.zeros((2, 21, 2)), form, np.ones((2, 21)))
+    np.testing.assert_allclose(turned_form[:, 0], 0.0)
+    bones = np.linalg.norm(turned_form[:, [5, 9, 13, 17]], axis=-1).mean(-1)
+    np.testing.assert_allclose(bones, 1.0)
+    np.testing.assert_allclose(error[0] * np.linalg.norm((form - form[:, :1])[0, [5, 9, 13, 17]], axis=-1).mean(), 1.0)
+
+
+@pytest.fixture(scope="module")
+def network() -> PairCropNet:
+    return PairCropNet.load(Runtime.choose("cpu", 1))
+
+
+@needs_network
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_picture_without_hands_is_no_pair(network: PairCropNet, value: int) -> None:
+    picture = np.full((480, 640, 3), value, np.uint8)
+    hands = [expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))]
+    reading = network.look(picture, hands, CAMERA)
+    assert reading is not None and np.isfinite(reading.vector).all() and (reading.sigma > 0).all()
+    assert np.isfinite(reading.points).all() and not reading.both
+
+
+@needs_network
+def test_a_picture_on_its_side_says_the_same_on_its_side(network: PairCropNet) -> None:
+    camera = Camera.from_fov(641, 641, 60.0)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    picture = cv2.resize(noise, (641, 641), interpolation=cv2.INTER_CUBIC)
+    # A quarter turn clockwise: x right, y down becomes -y, x.
+    quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    hands, turned = [], []
+    for side, place in (("left", (-0.07, 0.05, 0.5)), ("right", (0.05, 0.03, 0.45))):
+        hand = expected(side, place)
+        about = hand.points - [319.5, 239.5]
+        hands.append(replace(hand, points=about + 320.0))
+        turned.append(replace(hand, points=about @ quarter[:2, :2].T + 320.0, form=hand.form @ quarter.T))
+    straight = network.look(picture, hands, camera)
+    sideways = network.look(np.ascontiguousarray(np.rot90(picture, -1)), turned, camera)
+    assert straight is not None and sideways is not None
+    np.testing.assert_allclose(sideways.vector, quarter @ straight.vector, atol=0.02)
+    np.testing.assert_allclose(sideways.sigma, np.abs(quarter) @ straight.sigma, rtol=0.05)
+    np.testing.assert_allclose(sideways.form, straight.form @ quarter.T, atol=0.02)
+    np.testing.assert_allclose(sideways.points - 320.0, (straight.points - 320.0) @ quarter[:2, :2].T, atol=1.5)
+
+
+@needs_network
+def test_broken_taps_say_nothing(network: PairCropNet) -> None:
+    shapes = {"features_28": (1, 40, 28, 28), "features_14": (1, 112, 14, 14), "features_7": (1, 192, 7, 7)}
+    taps = {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
+    hands = [expected("left", (-0.06, 0.05, 0.5)), None]
+    assert network.read(taps, crop_of_pair([hands[0].points]), hands, CAMERA) is None
+
+
+@needs_network
+def test_the_watch_looks_only_at_hands_that_are_near_or_alone(network: PairCropNet) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    apart = [expected("left", (-0.25, 0.05, 0.6)), expected("right", (0.25, 0.05, 0.6))]
+    near = [expected("left", (-0.06, 0.05, 0.6)), expected("right", (0.06, 0.05, 0.6))]
+    looks = []
+    watch = PairWatch(network, search=3)
+    look, watch.network = watch.network.look, network
+    network.look = lambda *given: looks.append(len(given[1])) or look(*given)  # type: ignore[method-assign]
+    try:
+        for _ in range(4):
+            watch.step(picture, 0.0, apart, CAMERA)
+        assert not looks
+        watch.step(picture, 0.1, near, CAMERA)
+        assert len(looks) == 1
+        for _ in range(6):
+            watch.step(picture, 0.2, near[:1], CAMERA)
+        assert len(looks) == 3
+        watch.step(picture, 0.3, [], CAMERA)
+        assert len(looks) == 3
+        sparing = PairWatch(network, lost_only=True)
+        sparing.step(picture, 0.0, near, CAMERA)
+        assert len(looks) == 3
+        sparing.step(picture, 0.1, near[1:], CAMERA)
+        assert len(looks) == 4
+    finally:
+        network.look = look  # type: ignore[method-assign]
+
+
+@needs_network
+def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
+    watch = PairWatch(network)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    watch.last, watch.time, watch.waited = (left, right), 1.5, 2
+    other = PairWatch(network)
+    other.restore(watch.state())
+    assert other.last is not None and (other.time, other.waited) == (1.5, 2)
+    for one, two in zip(watch.last, other.last, strict=True):
+        for key, value in vars(one).items():
+            np.testing.assert_array_equal(value, getattr(two, key))
+    other.restore(PairWatch(network).state())
+    assert other.last is None

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both hands from one crop: labels are the drawn truth, trackers know what is said, the file equals torch."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from blender_handmocap.engine.hand.names import SIDES
+from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, Calibration, given
+from training.footage import mesh_gap
+from training.footage.situations import Sampler
+from training.footage.two_hands import PATTERN_FILE, load
+from training.pair import export_crop
+from training.pair.followed import Following, followed
+from training.pair.heads import CROP, LEFT, RIGHT, PairCropNet, PairHeads
+from training.pair.losses import Targets, Weights, loss, targets
+from training.pair.pictures import Situations, Truth, drawn_crops
+
+ROWS = 24
+
+
+def made_labels(seed: int = 0, rows: int = ROWS) -> dict[str, np.ndarray]:
+    """Two flat hands before a camera with a focal length of two crops, in random places."""
+    random = np.random.default_rng(seed)
+    form = random.normal(size=(rows, 2, 21, 3)) * 0.05
+    place = random.normal(size=(rows, 2, 1, 3)) * [0.06, 0.06, 0.03] + [0.0, 0.0, 0.6]
+    points = form - form[:, :, :1] + place
+    places = points[..., :2] / points[..., 2:] * 2.0 * CROP + CROP / 2 - 0.5
+    gap = np.full((rows, 6, 6), mesh_gap.FAR, np.float32)
+    gap[::2, 1, 2] = 0.0
+    present = np.ones((rows, 2), np.uint8)
+    present[3::4, LEFT] = 0
+    strangers = np.zeros(rows, np.uint8)
+    strangers[5] = 1
+    return {
+        "present": present,
+        "pair": present.all(1).astype(np.uint8),
+        "strangers": strangers,
+        "points2d": (places * present[..., None, None]).astype(np.float32),
+        "points3d": (points * present[..., None, None]).astype(np.float32),
+        "visible": random.integers(0, 2, (rows, 2, 21)).astype(np.uint8),
+        "palm": np.full(rows, 0.09, np.float32),
+        "gap": gap,
+    }
+
+
+@pytest.fixture(scope="module")
+def truth() -> Targets:
+    return targets(made_labels())
+
+
+def features(seed: int, rows: int = ROWS) -> list[torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return [torch.randn(rows, *export_crop._SHAPES[name], generator=random) for name in export_crop.INPUTS[:3]]
+
+
+def test_targets_are_in_palm_lengths_from_the_wrists(truth: Targets) -> None:
+    labels = made_labels()
+    wrists = labels["points3d"][:, :, 0] / 0.09
+    both = labels["present"].all(1)
+    np.testing.assert_allclose(truth.vector[both], (wrists[:, LEFT] - wrists[:, RIGHT])[both], atol=1e-5)
+    np.testing.assert_allclose(truth.location[:, :, 0], 0.0)
+    # Depth in one frame: the wrists lie half of the way before and behind its middle.
+    np.testing.assert_allclose(truth.depth[both][:, LEFT, 0] * 2, truth.vector[both][:, 2], atol=1e-5)
+    np.testing.assert_allclose(truth.focal, 2.0, atol=1e-3)
+    assert truth.pair[3] == 0 and truth.pair[5] == 0 and not truth.known[5].any()
+    assert truth.contact[0, 1, 2] == 1 and truth.contact.sum() == ((truth.contact[:, 1, 2]) > 0).sum()
+
+
+def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: Targets) -> None:
+    random = np.random.default_rng(0)
+    good = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 0, 0))
+    there = truth.known.numpy() > 0
+    np.testing.assert_array_equal(good.known, there)
+    off = np.linalg.norm(good.points - truth.position.numpy(), axis=-1)[there]
+    box = np.ptp(truth.position.numpy(), axis=2).max(-1)[there]
+    assert np.median(off.mean(-1) / box) < 0.08
+    # The stated errors are right within a factor of two.
+    assert 0.5 < (off / good.error[there]).mean() < 2.0
+    form_off = np.linalg.norm(good.form - truth.location.numpy(), axis=-1)[there]
+    assert 0.3 < (form_off / good.form_error[there]).mean() < 3.0
+    lost = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 1.0, 0))
+    assert not lost.known.any()
+    swapped = followed(truth, np.eye(21), random, Following(0, 0, 0, 1.0, 0, 0))
+    pair = there.all(1)
+    to_other = np.linalg.norm(swapped.points - truth.position.numpy()[:, ::-1], axis=-1)[pair].mean(-1)
+    assert np.median(to_other / np.ptp(truth.position.numpy(), axis=2).max(-1)[pair]) < 0.08
+
+
+def test_made_up_hands_are_only_where_there_is_none(truth: Targets) -> None:
+    seen = followed(truth, np.eye(21), np.random.default_rng(1), Following(0, 0, 0, 0, 0, 1.0))
+    assert (seen.known & ~(truth.known.numpy() > 0)).any()
+    assert all(np.isfinite(values).all() for values in vars(given(seen)).values())
+
+
+def test_the_loss_falls_and_each_term_can_be_switched_off(truth: Targets) -> None:
+    torch.manual_seed(0)
+    heads = PairHeads(32, 1)
+    known = given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    told = [torch.from_numpy(values) for values in vars(known).values()]
+    optimiser = torch.optim.Adam(heads.parameters(), lr=3e-3)
+    course = []
+    for _ in range(30):
+        total, terms = loss(heads(*features(0), *told), truth, Weights())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        course.append(float(total.detach()))
+    assert course[-1] < 0.7 * course[0]
+    for name in terms:
+        without, _ = loss(heads(*features(0), *told), truth, Weights(**{name: 0.0}))
+        whole, now = loss(heads(*features(0), *told), truth, Weights())
+        assert float((whole - without).detach()) == pytest.approx(
+            getattr(Weights(), name) * now[name], rel=1e-3, abs=1e-4
+        )
+
+
+def test_the_file_says_what_torch_says(tmp_path: Path, truth: Targets) -> None:
+    torch.manual_seed(1)
+    network = PairCropNet(PairHeads(32, 1)).eval()
+    path = tmp_path / "pair_crop.onnx"
+    constants = Calibration.plain()
+    export_crop.export(network, path, constants)
+    known = given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    told = list(vars(known).values())
+    taps = features(2)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for rows in (1, 5):
+        values = [*(tap[:rows].numpy() for tap in taps), *(value[:rows] for value in told)]
+        out = session.run(list(export_crop.OUTPUTS), dict(zip(export_crop.INPUTS, values, strict=True)))
+        with torch.no_grad():
+            expected = network(*(torch.from_numpy(value) for value in values))
+        for name, got, want in zip(export_crop.OUTPUTS, out, expected, strict=True):
+            np.testing.assert_allclose(got, want.numpy(), atol=2e-3, rtol=1e-3, err_msg=name)
+    metadata = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+    np.testing.assert_allclose(Calibration.from_text(metadata[CALIBRATION_KEY]).confidence, constants.confidence)
+    assert told[1].shape[-1] == POINT_FEATURES and told[2].shape[-1] == PAIR_FEATURES
+
+
+@pytest.mark.skipif(not PATTERN_FILE.exists(), reason="the contact patterns are not there")
+def test_labels_lie_on_the_hands_that_are_drawn() -> None:
+    sampler = Sampler(
+        np.random.default_rng(0), mixture=Situations().mixture, patterns=load().chosen(test=False), pool=20
+    )
+    checked = 0
+    for seed in range(4):
+        made = drawn_crops(sampler, Situations(), np.random.SeedSequence(seed), 2, test=False)
+        for shown, truth in made or []:
+            assert shown.shape == (CROP, CROP, 3)
+            back = truth.mirrored().mirrored()
+            np.testing.assert_allclose(back.points2d, truth.points2d)
+            np.testing.assert_array_equal(back.sides, truth.sides)
+            for slot in np.flatnonzero(truth.present) if not truth.strangers else []:
+                places = truth.points2d[slot][truth.visible[slot] > 0]
+                cells = np.clip(places // 4, 0, 55).astype(int)
+                side = truth.sides[cells[:, 1], cells[:, 0]]
+                # Seen points lie on their own hand, or within a cell of its outline.
+                assert (side == slot + 1).mean() > 0.6 or len(places) < 4
+                checked += len(places)
+    assert checked > 20 and len(SIDES) == 2
+
+
+def test_a_mirrored_truth_changes_sides() -> None:
+    labels = made_labels()
+    one = Truth(
+        present=np.array([1, 0], np.uint8), pair=False, strangers=False, points2d=labels["points2d"][0].astype(float),
+        points3d=labels["points3d"][0].astype(float), visible=labels["visible"][0], palm=0.09,
+        gap=labels["gap"][0].astype(float), sides=np.eye(56, dtype=np.uint8),
+    )  # fmt: skip
+    mirror = one.mirrored()
+    assert mirror.present.tolist() == [0, 1]
+    np.testing.assert_allclose(mirror.points2d[RIGHT, :, 0], CROP - 1 - one.points2d[LEFT, :, 0])
+    np.testing.assert_allclose(mirror.points3d[RIGHT] * [-1, 1, 1], one.points3d[LEFT])
+    assert mirror.gap[2, 1] == one.gap[1, 2] and mirror.sides[0, -1] == 2

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the heads that read both hands from one crop as ONNX, with constants fitted on held-out crops.
+
+python -m training.pair.export_crop --run DIR --shards DIR --out blender_handmocap/models/pair_crop.onnx
+
+The constants say how far the network's errors are to be believed and how sure a hand's points are; where a take's
+points lie comes from DetNet's file, which has the same points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from blender_handmocap.engine.hand.names import KEYPOINT_COUNT
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.detnet import DetNet
+from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, PRESENT, Calibration
+from training.detnet.export import store_as_half
+from training.detnet.shards import find
+from training.detnet.trunk import TAPS
+
+from .followed import Following
+from .heads import HANDS, PairCropNet, PairHeads
+from .learn import Data, told
+
+INPUTS: Final = (*TAPS, "seen", "points_seen", "pair")
+OUTPUTS: Final = (
+    "points", "location", "depth", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact",
+)  # fmt: skip
+_SHAPES: Final = {
+    "features_28": (40, 28, 28),
+    "features_14": (112, 14, 14),
+    "features_7": (192, 7, 7),
+    "seen": (HANDS, KEYPOINT_COUNT, 2),
+    "points_seen": (HANDS, KEYPOINT_COUNT, POINT_FEATURES),
+    "pair": (PAIR_FEATURES,),
+}
+_SMALL: Final = 64
+_CLOSE: Final = 0.1
+"""mean error of a hand's points, in shares of its box, up to which it counts as well placed"""
+_STEPS: Final = 60
+
+
+def load(run: Path, name: str = "best.pt") -> PairCropNet:
+    """The network a run kept, ready to infer."""
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    heads = PairHeads(config["width"], config["layers"])
+    heads.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    return PairCropNet(heads).eval()
+
+
+def export(network: PairCropNet, path: Path, calibration: Calibration) -> None:
+    """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
+    with torch.no_grad():
+        for parameter in (*network.parameters(), *network.buffers()):
+            # Round first, so that torch and the file hold the same numbers.
+            if parameter.dtype == torch.float32 and parameter.numel() > _SMALL:
+                parameter.copy_(parameter.half().float())
+    with warnings.catch_warnings():
+        # The newer exporter needs onnxscript and gains nothing for a plain stack of convolutions.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            tuple(torch.zeros(2, *_SHAPES[name]) for name in INPUTS),
+            str(path),
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
+            opset_version=17,
+            dynamo=False,
+        )
+    model = onnx.load(str(path))
+    store_as_half(model)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = CALIBRATION_KEY, calibration.to_text()
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@torch.no_grad()
+def calibrated(network: PairCropNet, data: Data) -> Calibration:
+    """Constants from held-out crops."""
+    definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
+    random = np.random.default_rng(1)
+    ratio: dict[str, list[NDArray[np.float64]]] = {"error": [], "form_error": [], "sigma": []}
+    signs: list[NDArray[np.float64]] = []
+    close: list[NDArray[np.bool_]] = []
+    plain = Calibration.plain()
+    for start in range(0, len(data.validation), 64):
+        rows = data.validation[start : start + 64]
+        truth = data.targets(rows)
+        out = network.heads(*data.features(rows).values(), *told(truth, definition, random, Following()))
+        inside, known, pair = truth.inside > 0, truth.known > 0, truth.pair > 0
+        distance = (out["position"] - truth.position).norm(dim=-1)
+        ratio["error"].append((distance / torch.exp(out["log_error_2d"]))[inside].double().numpy())
+        off = (out["location"] - truth.location).norm(dim=-1)
+        ratio["form_error"].append((off / torch.exp(out["log_error_3d"]))[known].flatten().double().numpy())
+        away = (out["vector"] - truth.vector).abs() / torch.exp(out["log_sigma"])
+        ratio["sigma"].append(away[pair].flatten().double().numpy())
+        box = (truth.position.amax(2) - truth.position.amin(2)).amax(-1).clamp(min=1e-3)
+        error = (distance * inside).sum(-1) / inside.sum(-1).clamp(min=1) / box
+        states = torch.sigmoid(torch.stack([out["present"], out["pair"][:, None].expand(-1, HANDS)], -1))
+        said = plain.signs(
+            out["position"].double().numpy(),
+            torch.exp(out["log_error_2d"]).double().numpy(),
+            states[..., 0].double().numpy(),
+            states[..., 1].double().numpy(),
+        )
+        # Only what is taken for a pair is ever used.
+        used = (states.amin((1, 2)) >= PRESENT)[:, None].expand(-1, HANDS).numpy()
+        signs.append(said[used])
+        close.append(((error < _CLOSE) & known).numpy()[used])
+    factors = {name: float(np.concatenate(values).mean()) for name, values in ratio.items()}
+    return Calibration(
+        definition=definition,
+        confidence=_logistic(np.concatenate(signs), np.concatenate(close)),
+        **factors,
+    )
+
+
+def _logistic(signs: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(S + 1,) constant and slopes that explain `truth` (N,) by `signs` (N, S), by Newton's method."""
+    x = np.concatenate([np.ones((len(signs), 1)), signs], axis=1)
+    weights = np.zeros(x.shape[1])
+    for _ in range(_STEPS):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30.0, 30.0)))
+        slope = x.T @ (truth - chance) - 0.1 * weights
+        curve = (x * (chance * (1.0 - chance))[:, None]).T @ x + 0.1 * np.eye(x.shape[1])
+        weights = weights + np.linalg.solve(curve, slope)
+    return weights
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    network = load(options.run)
+    export(network, options.out, calibrated(network, Data(find(options.shards, complete=list(TAPS)[-1]))))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What whoever follows hands might know of the hands of a crop: from good to wrong to nothing.
+
+Trackers see one hand at a time. Where two overlap they lose one of them, take one for the other, or lag behind;
+and they do not know it: the errors they state are those of good days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blender_handmocap.engine import rotations
+from blender_handmocap.engine.see.pair_crop import SeenPair
+
+from .heads import HANDS, POINTS
+from .losses import Targets
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Following:
+    """Shares of what happens to a hand that is there; the rest is seen well."""
+
+    badly: float = 0.2
+    stale: float = 0.15
+    """where it was a moment ago"""
+    wrong: float = 0.05
+    """another hand's form"""
+    other: float = 0.05
+    """the points of the other hand"""
+    lost: float = 0.18
+    made_up: float = 0.12
+    """hands that are not there and yet said to be seen"""
+
+
+def followed(truth: Targets, definition: Array, random: np.random.Generator, following: Following) -> SeenPair:
+    """What might be known of each crop; `definition` (21, 21) says where a detector's points lie."""
+    count = len(truth.present)
+    shape = (count, HANDS)
+    places = definition @ truth.position.numpy().astype(np.float64)
+    form = definition @ truth.location.numpy().astype(np.float64)
+    form = form - form[:, :, :1]
+    there = truth.known.numpy() > 0
+    box = np.where(there, np.ptp(places, axis=2).max(-1), 0.35)
+    pick = random.random(shape)
+    edges = np.cumsum([following.lost, following.other, following.wrong, following.stale, following.badly])
+    lost, other, wrong, stale, badly = (
+        (pick >= low) & (pick < high) for low, high in zip([0.0, *edges[:-1]], edges, strict=True)
+    )
+    other &= there.all(1)[:, None]
+
+    strangers = np.array([(k + 1 + random.integers(count - 1)) % count for k in range(count)]) if count > 1 else [0]
+    strange = there[strangers]
+    made_up = ~there & strange & (random.random(shape) < following.made_up)
+    alien = (wrong & strange) | made_up
+    other_form = form[:, ::-1] * [-1.0, 1.0, 1.0]
+    form = np.where(alien[..., None, None], form[strangers], np.where(other[..., None, None], other_form, form))
+    foreign = places[strangers] - places[strangers].mean(2, keepdims=True)
+    centre = np.where(there[..., None], places.mean(2), random.uniform(0.25, 0.75, (*shape, 2)))
+    foreign = foreign + centre[:, :, None]
+    places = np.where(alien[..., None, None], foreign, np.where(other[..., None, None], places[:, ::-1], places))
+
+    level = np.exp(random.uniform(np.log(0.012), np.log(0.06), shape))
+    level = np.where(badly | stale, np.exp(random.uniform(np.log(0.05), np.log(0.18), shape)), level)
+    each = np.exp(random.normal(size=(*shape, POINTS)) * 0.3)
+    hidden = there[..., None] & (truth.visible.numpy() == 0) & (random.random((*shape, POINTS)) < 0.6)
+    each = np.where(hidden, each * random.uniform(1.5, 3.0, (*shape, 1)), each)
+    sigma = level[..., None] * each * box[..., None]
+    moved = np.where(stale | badly, 0.15, 0.015) * box
+    places = places + random.normal(size=(*shape, 1, 2)) * moved[..., None, None]
+    turned = random.normal(size=shape) * np.where(stale | badly, 0.3, 0.03)
+    grown = np.exp(random.normal(size=shape) * np.where(stale | badly, 0.15, 0.02))
+    places = _about_middle(places, turned, grown) + _by_finger(random, shape, 2) * sigma[..., None]
+
+    form_level = np.exp(random.uniform(np.log(0.02), np.log(0.13), shape)) * np.where(badly, 2.0, 1.0)
+    form_sigma = form_level[..., None] * each
+    noise = _by_finger(random, shape, 3) * form_sigma[..., None]
+    noise[..., 2] *= 1.5
+    tilt = random.normal(size=(*shape, 3)) * np.where(badly | stale, 0.35, 0.1)[..., None]
+    form = (form + noise) @ np.swapaxes(rotations.matrix_from_vector(tilt), -1, -2)
+    # Palms differ in shape between people, and detectors in what they think of them.
+    scale = np.exp(random.normal(size=(count, 1)) * 0.03 + random.normal(size=shape) * 0.02)
+    form = (form - form[:, :, :1]) * scale[..., None, None]
+
+    stated = np.exp(random.normal(size=(*shape, 1)) * 0.3) * np.where(stale | badly, 0.7, 1.0)[..., None]
+    known = (there & ~lost) | made_up
+    return SeenPair(
+        points=places,
+        error=np.maximum(1.25 * sigma * stated, 1e-3),
+        form=form,
+        form_error=np.maximum(1.6 * form_sigma * stated, 1e-2),
+        known=known,
+        focal=truth.focal * np.exp(random.normal(size=count) * 0.03),
+    )
+
+
+def _about_middle(points: Array, angle: Array, scale: Array) -> Array:
+    """Points (N, 2, 21, 2) turned by angles (N, 2) and scaled about the middle of each hand."""
+    middle = points.mean(2, keepdims=True)
+    cosine, sine = np.cos(angle) * scale, np.sin(angle) * scale
+    turn = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
+    return np.asarray((points - middle) @ np.swapaxes(turn, -1, -2) + middle)
+
+
+def _by_finger(random: np.random.Generator, shape: tuple[int, int], size: int) -> Array:
+    """(N, 2, 21, size) unit normal noise, half of its variance shared by a finger."""
+    shared = np.concatenate(
+        [random.normal(size=(*shape, 1, size)), np.repeat(random.normal(size=(*shape, 5, size)), 4, axis=2)], axis=2
+    )
+    both: Any = (random.normal(size=(*shape, POINTS, size)) + shared) * np.sqrt(0.5)
+    return np.asarray(both)

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the heads that read both hands from one crop, on the taps of shards: resumes, takes in new shards.
+
+python -m training.pair.learn --shards DIR --run DIR [--samples N]
+
+The last pictures of every shard are never trained on; the run is chosen on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.detnet import DetNet
+from blender_handmocap.engine.see.pair_crop import given
+from training.detnet.shards import find
+from training.detnet.trunk import TAPS
+from training.runs import Keeper, cosine
+
+from .followed import Following, followed
+from .heads import CROP, LEFT, RIGHT, PairHeads
+from .losses import Targets, Weights, loss, targets
+from .shards import LABELS
+
+log = logging.getLogger(__name__)
+
+_RATE: Final = 1e-3
+_WARM_UP: Final = 5000
+_CLIP: Final = 2.0
+_HELD_OUT: Final = 30
+"""rows at the end of every shard that no run trains on: whole pictures"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run becomes."""
+
+    width: int = 128
+    layers: int = 3
+    batch: int = 48
+    samples: int = 300_000
+    """crops seen in all; the learning rate falls to zero over them"""
+    weight_decay: float = 1e-3
+    seed: int = 0
+    weights: Weights = field(default_factory=Weights)
+    following: Following = field(default_factory=Following)
+
+
+class Data:
+    """Many shards as one indexable whole; taps stay on disk."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        parts = [{name: np.load(folder / f"{name}.npy") for name in LABELS} for folder in folders]
+        self.starts = np.concatenate([[0], np.cumsum([len(part["palm"]) for part in parts])])
+        self.labels: dict[str, NDArray[Any]] = {name: np.concatenate([part[name] for part in parts]) for name in LABELS}
+        self._maps = [{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in TAPS} for folder in folders]
+        last = [np.arange(max(end - _HELD_OUT, begin), end) for begin, end in zip(self.starts, self.starts[1:])]  # noqa: B905
+        self.validation = np.concatenate(last)
+        self.training = np.setdiff1d(np.arange(len(self)), self.validation)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def features(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
+        """The taps of rows, in rising order."""
+        shard = np.searchsorted(self.starts, index, side="right") - 1
+        out = {}
+        for name in TAPS:
+            rows = [self._maps[s][name][index[shard == s] - self.starts[s]] for s in np.unique(shard)]
+            out[name] = torch.from_numpy(np.concatenate(rows)).float()
+        return out
+
+    def targets(self, index: NDArray[np.int64]) -> Targets:
+        """What is true of rows."""
+        return targets({name: values[index] for name, values in self.labels.items()})
+
+    def statistics(self, definition: NDArray[np.float64], following: Following, rows: int = 600) -> Statistics:
+        """Mean and deviation of every tap, and of what is known."""
+        index = np.unique(np.linspace(0, len(self) - 1, min(rows, len(self))).astype(np.int64))
+        taps = self.features(index)
+        out = {name: (tap.mean((0, 2, 3)), tap.std((0, 2, 3)) + 1e-3) for name, tap in taps.items()}
+        _, points, pair = told(self.targets(index), definition, np.random.default_rng(0), following)
+        for name, values in (("point", points.flatten(0, 2)), ("pair", pair)):
+            out[name] = (values.mean(0), values.std(0).clamp(min=0.05))
+        return out
+
+
+Statistics = dict[str, tuple[Tensor, Tensor]]
+
+
+def told(
+    truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network is given beside the taps."""
+    known = given(followed(truth, definition, random, following))
+    return torch.from_numpy(known.seen), torch.from_numpy(known.points), torch.from_numpy(known.pair)
+
+
+@torch.no_grad()
+def validate(
+    heads: PairHeads, data: Data, index: NDArray[np.int64], definition: NDArray[np.float64], following: Following
+) -> dict[str, float]:
+    """Errors on held-out crops; lengths in palm lengths, positions in pixels of the crop."""
+    heads.eval()
+    random = np.random.default_rng(0)
+    said: dict[str, list[Tensor]] = {}
+    for start in range(0, len(index), 64):
+        rows = index[start : start + 64]
+        truth = data.targets(rows)
+        known = told(truth, definition, random, following)
+        out = heads(*data.features(rows).values(), *known)
+        pair = truth.pair > 0
+        seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
+        pixels = (out["position"] - truth.position).norm(dim=-1) * CROP
+        form = (out["location"] - truth.location).norm(dim=-1)
+        off = (out["vector"] - truth.vector)[pair]
+        deeper = (truth.depth[:, LEFT] - truth.depth[:, RIGHT]).mean(1)
+        clear = pair & (deeper.abs() > 0.1)
+        placed = (known[2][:, 1:4] - truth.vector)[pair & (known[2][:, 8] > 0)]
+        said_touch, touch, sure = out["contact"] > 0, truth.contact > 0, truth.contact_known > 0
+        before = (known[0] - truth.position).norm(dim=-1) * CROP
+        batch = {
+            "pixels": pixels[seen],
+            "pixels_hidden": pixels[hidden],
+            "form": form[truth.known > 0].mean(-1),
+            "vector": off.norm(dim=-1),
+            "vector_plane": off[:, :2].norm(dim=-1),
+            "vector_depth": off[:, 2].abs(),
+            "ratio": (off.abs() / torch.exp(out["log_sigma"][pair])).mean(-1),
+            "before": before[seen],
+            "placed": placed.norm(dim=-1),
+            "placed_depth": placed[:, 2].abs(),
+            "vector_known": (out["vector"] - truth.vector)[pair & (known[2][:, 8] > 0)].norm(dim=-1),
+            "nearer": ((out["left_nearer"] > 0) == (deeper < 0))[clear].float(),
+            "present": ((out["present"] > 0) == (truth.present > 0))[truth.strangers == 0].float(),
+            "pair": ((out["pair"] > 0) == pair).float(),
+            "precision": touch[said_touch & sure].float(),
+            "recall": said_touch[touch].float(),
+        }
+        for name, values in batch.items():
+            said.setdefault(name, []).append(values.flatten())
+    heads.train()
+    return {name: float(torch.cat(values).mean()) for name, values in said.items()}
+
+
+def train(run: Path, config: Config, shards: Path, every: int, start: Path | None = None) -> None:
+    """Until `samples` crops were seen; validates, saves and looks for new shards after each `every`."""
+    data = Data(find(shards, complete=list(TAPS)[-1]))
+    definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
+    torch.manual_seed(config.seed)
+    heads = PairHeads(config.width, config.layers)
+    heads.set_statistics(data.statistics(definition, config.following))
+    if start is not None:
+        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"])
+    optimiser = torch.optim.AdamW(heads.parameters(), lr=_RATE, weight_decay=config.weight_decay)
+    keeper = Keeper(run, heads, optimiser)
+    keeper.resume()
+    (run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
+    began, at_start, smooth = time.monotonic(), keeper.used, math.nan
+    terms: dict[str, float] = {}
+    while keeper.used < config.samples:
+        random = np.random.default_rng([config.seed, keeper.used])
+        due = min((keeper.used // every + 1) * every, config.samples)
+        while keeper.used < due:
+            rows = np.sort(random.choice(data.training, config.batch, replace=False))
+            truth = data.targets(rows)
+            out = heads(*data.features(rows).values(), *told(truth, definition, random, config.following))
+            total, terms = loss(out, truth, config.weights)
+            rate = cosine(keeper.used, config.samples, peak=_RATE, warm_up=_WARM_UP)
+            keeper.step(total, rate=rate, clip=_CLIP)
+            value = float(total.detach())
+            smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
+            keeper.used += config.batch
+        errors = validate(heads, data, data.validation, definition, config.following)
+        pace = round((keeper.used - at_start) / (time.monotonic() - began), 1)
+        record = {"rows": len(data.training), "loss": smooth, "pace": pace, **errors, "terms": terms}
+        keeper.report(_score(errors), record)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in errors.items())
+        log.info("%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.training), pace, smooth, shown)
+        data = Data(find(shards, complete=list(TAPS)[-1]))
+
+
+def _score(errors: dict[str, float]) -> float:
+    """What a run is chosen by: points, forms and the way between the wrists, each about one when badly known."""
+    return errors["pixels"] / 10.0 + errors["pixels_hidden"] / 15.0 + errors["form"] + errors["vector"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--samples", type=int, default=Config.samples)
+    parser.add_argument("--width", type=int, default=Config.width)
+    parser.add_argument("--layers", type=int, default=Config.layers)
+    parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run to go on from")
+    parser.add_argument("--batch", type=int, default=Config.batch)
+    parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--every", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    config = Config(
+        width=options.width,
+        layers=options.layers,
+        batch=options.batch,
+        samples=options.samples,
+        seed=options.seed,
+        weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
+    )
+    train(options.run, config, options.shards, options.every, options.start)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

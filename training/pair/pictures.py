@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Crops around both hands with what is true of them: one drawing, several crops.
+
+Drawing is dear and cutting is cheap: a scene is drawn once, a little larger than a crop, and cut
+several times as trackers of different skill might, every other time in the mirror. Hands are in the
+order of SIDES, as the crop shows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blender_handmocap.engine.hand.names import CONTACT_PARTS, KEYPOINT_COUNT, SIDES
+from blender_handmocap.engine.see.crops import cut, turned
+from blender_handmocap.engine.see.fusion import ray_rotation
+from blender_handmocap.engine.see.pair_crop import crop_of_pair
+from training.footage import looks, mesh_gap
+from training.footage.crops import CROP_SIZE, crop_matrix, draw_box, keypoints2d
+from training.footage.render import SIDE_LABEL, Picture
+from training.footage.scene import HandPose, Scene
+from training.footage.situations import Mixture, Sampler
+from training.footage.surface import hand_model
+
+Array = NDArray[np.float64]
+Random = np.random.Generator
+
+LEFT: Final = SIDES.index("left")
+RIGHT: Final = SIDES.index("right")
+MAP_SIZE: Final = 56
+"""pixels a side of the map of sides"""
+REGION_SIZE: Final = 336
+"""pixels a side of what is drawn"""
+_REGION: Final = 1.75
+"""sides of a crop that the drawing holds"""
+_LEAST_INSIDE: Final = 8
+"""points of a hand that must lie in the crop and in the picture for it to be there"""
+_LEAST_AREA: Final = 0.012
+"""share of the drawing that hands must cover"""
+_MIRROR: Final = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Situations:
+    """Shares of what is drawn, and how crops stray."""
+
+    mixture: Mixture = field(default_factory=lambda: Mixture(touching=0.55, near=0.2, apart=0.08, frontal=0.5))
+    nothing: float = 0.05
+    """no hand at all"""
+    strangers: float = 0.04
+    """two hands of one side, as of two people"""
+    one_known: float = 0.25
+    """crops placed from one hand while the other is looked for"""
+    upright: float = 0.1
+    """crops that were not turned"""
+    points: float = 0.04
+    """standard deviation of the points a crop is placed from, in shares of the hand's box"""
+    rotation: float = 0.2
+    """radians"""
+    wild: float = 0.08
+    """share of crops turned evenly by up to a right angle"""
+    scale: float = 0.12
+    """standard deviation of the logarithm"""
+    shift: float = 0.05
+    """in sides of the crop"""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of one crop."""
+
+    present: NDArray[np.uint8]
+    """(2,) the crop shows this hand, seen or hidden behind the other"""
+    pair: bool
+    """the hands are a left and a right one that belong together"""
+    strangers: bool
+    """two hands of one side: where their points are is not said"""
+    points2d: Array
+    """(2, 21, 2) crop pixels, integer = pixel centre"""
+    points3d: Array
+    """(2, 21, 3) metres, axes of a camera that looks along the crop's own ray"""
+    visible: NDArray[np.uint8]
+    """(2, 21)"""
+    palm: float
+    """metres"""
+    gap: Array
+    """(6, 6) metres between CONTACT_PARTS of the left and of the right hand, at most mesh_gap.FAR"""
+    sides: NDArray[np.uint8]
+    """(56, 56) 0 no hand, 1 left, 2 right"""
+
+    def mirrored(self) -> Truth:
+        """The same in the mirror: left is right."""
+        points2d = self.points2d[::-1].copy()
+        points2d[..., 0] = CROP_SIZE - 1 - points2d[..., 0]
+        return Truth(
+            present=self.present[::-1].copy(),
+            pair=self.pair,
+            strangers=self.strangers,
+            points2d=points2d,
+            points3d=self.points3d[::-1] * _MIRROR,
+            visible=self.visible[::-1].copy(),
+            palm=self.palm,
+            gap=self.gap.T.copy(),
+            sides=np.array([0, 2, 1], np.uint8)[self.sides[:, ::-1]],
+        )
+
+
+def drawn_crops(
+    sampler: Sampler, situations: Situations, seed: np.random.SeedSequence, count: int, *, test: bool
+) -> list[tuple[NDArray[np.uint8], Truth]] | None:
+    """`count` crops (224, 224, 3) of one drawn scene with their truth; None if hardly a hand can be seen."""
+    scene_seed, grain, crop_seed = seed.spawn(3)
+    random = np.random.default_rng(scene_seed)
+    scene = sampler.scene(random)
+    pick = random.random()
+    if pick < situations.strangers and len(scene.hands) == len(SIDES):
+        scene = with_strangers(scene)
+    scene = looks.dressed(scene, random, test=test)
+    empty = situations.strangers <= pick < situations.strangers + situations.nothing
+    known = [keypoints2d(scene, index) for index in range(len(scene.hands))]
+    region = crop_of_pair(known)
+    region[2:4] *= _REGION
+    if empty:
+        things = tuple(thing for thing in scene.look.things if thing.hand is None)
+        scene = replace(scene, look=replace(scene.look, things=things, wear=()), hands_end=None)
+    picture = draw_box(scene, region, grain, size=REGION_SIZE, hands_shown=not empty)
+    if not empty and (picture.side > 0).mean() < _LEAST_AREA:
+        return None
+    random = np.random.default_rng(crop_seed)
+    inside = [_inside(points, scene) for points in known]
+    gap = _gap(scene)
+    to_region = crop_matrix(region, REGION_SIZE)
+    places = [points @ to_region[:, :2].T + to_region[:, 2] for points in known]
+    out = []
+    for _ in range(count):
+        crop = strayed(places, situations, random)
+        truth = _truth(picture, crop, inside, gap, empty=empty)
+        shown = cut(picture.image, crop, CROP_SIZE, replicate=True)
+        if random.random() < 0.5:
+            shown, truth = np.ascontiguousarray(shown[:, ::-1]), truth.mirrored()
+        out.append((shown, truth))
+    return out
+
+
+def with_strangers(scene: Scene) -> Scene:
+    """The scene with its left hand exchanged for a second right one in the same place."""
+    hands = tuple(_exchanged(hand, scene) if hand.side == "left" else hand for hand in scene.hands)
+    return replace(scene, hands=hands, look=replace(scene.look, things=()))
+
+
+def _exchanged(hand: HandPose, scene: Scene) -> HandPose:
+    other = hand.mirrored()
+    shift = _keypoints(hand, scene).mean(0) - _keypoints(other, scene).mean(0)
+    return replace(other, translation=other.translation + shift)
+
+
+def strayed(hands: list[Array], situations: Situations, random: Random) -> Array:
+    """A crop (5,) such as a tracker might place for hands at these points (21, 2)."""
+    points = [
+        hand + random.normal(size=hand.shape) * situations.points * float(np.ptp(hand, axis=0).max()) for hand in hands
+    ]
+    if len(points) > 1 and random.random() < situations.one_known:
+        points = [points[int(random.integers(len(points)))]]
+    crop = crop_of_pair(points)
+    pick = random.random()
+    if pick < situations.upright:
+        crop[4] = 0.0
+    elif pick < situations.upright + situations.wild:
+        crop[4] += random.uniform(-np.pi / 2, np.pi / 2)
+    else:
+        crop[4] += random.normal() * situations.rotation
+    crop[2:4] *= np.exp(random.normal() * situations.scale)
+    crop[:2] += random.normal(size=2) * situations.shift * crop[2]
+    return crop
+
+
+def _inside(points: Array, scene: Scene) -> NDArray[np.bool_]:
+    """(21,) points that lie within the scene's whole picture."""
+    return np.asarray(((points >= -0.5) & (points <= [scene.width - 0.5, scene.height - 0.5])).all(-1))
+
+
+def _keypoints(hand: HandPose, scene: Scene) -> Array:
+    model = hand_model(hand.side)
+    rest = model.rest(scene.betas, scene.size)
+    points: Array = model.pose(hand.rotation[None], hand.translation[None], rest).keypoints[0]
+    return points
+
+
+def _gap(scene: Scene) -> Array:
+    parts = len(CONTACT_PARTS)
+    by_side = {hand.side: hand for hand in scene.hands}
+    if len(by_side) < len(SIDES):
+        return np.full((parts, parts), mesh_gap.FAR)
+    meshes = []
+    for hand in (by_side["right"], by_side["left"]):
+        model = hand_model(hand.side)
+        rest = model.rest(scene.betas, scene.size)
+        meshes.append(model.vertices(hand.rotation[None], hand.translation[None], rest)[0])
+    return mesh_gap.measure_meshes(*meshes)[2]
+
+
+def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: Array, *, empty: bool) -> Truth:
+    """What is true of a crop (5,) of the drawn region; `inside` (21,) a hand: points of it in the whole picture."""
+    scene = picture.scene
+    matrix = crop_matrix(crop)
+    ray = np.linalg.solve(scene.K, [crop[0], crop[1], 1.0])
+    turn = np.eye(3)
+    turn[:2, :2] = turned(float(crop[4]))
+    own_axes = ray_rotation(ray) @ turn
+    present = np.zeros(len(SIDES), np.uint8)
+    points2d = np.zeros((len(SIDES), KEYPOINT_COUNT, 2))
+    points3d = np.zeros((len(SIDES), KEYPOINT_COUNT, 3))
+    visible = np.zeros((len(SIDES), KEYPOINT_COUNT), np.uint8)
+    strangers = len({hand.pose.side for hand in picture.hands}) < len(picture.hands)
+    for hand, within in zip(picture.hands, inside, strict=True):
+        slot = SIDES.index(hand.pose.side)
+        places = hand.keypoints2d @ matrix[:, :2].T + matrix[:, 2]
+        shown = within & ((places >= -0.5) & (places <= CROP_SIZE - 0.5)).all(-1)
+        if empty or shown.sum() < _LEAST_INSIDE:
+            continue
+        present[slot] = 1
+        points2d[slot], points3d[slot] = places, hand.keypoints3d @ own_axes
+        visible[slot] = hand.visible & shown
+    size = CROP_SIZE // MAP_SIZE
+    sides = cut(np.repeat(picture.side[..., None] * 100, 3, axis=2), crop, CROP_SIZE, replicate=False)[..., 0]
+    middle = sides[size // 2 :: size, size // 2 :: size]
+    rest = hand_model("right").rest(scene.betas, scene.size)
+    shown_side = np.where(middle > 150, SIDE_LABEL["right"], np.where(middle > 50, SIDE_LABEL["left"], 0))
+    return Truth(
+        present=present,
+        pair=bool(present.all()),
+        strangers=strangers,
+        points2d=points2d,
+        points3d=points3d,
+        visible=visible,
+        palm=float(np.linalg.norm(rest.joints[4] - rest.joints[0])),
+        gap=gap if present.all() else np.full_like(gap, mesh_gap.FAR),
+        sides=shown_side.astype(np.uint8),
+    )
