@@ -38,7 +38,7 @@ class _Effort:
     all_effects: bool
     """smooth edges, light from all round with its shadows, mirrored surroundings"""
     quick: bool
-    """at most two surfaces a pixel, three looks at each shadow"""
+    """at most two surfaces a pixel, light at every other pixel of every other row"""
     shadow_size: int
     """of the lights' depth maps, pixels"""
 
@@ -135,6 +135,8 @@ class _Buffers:
         self.centre_depth = np.empty((height, width), np.float32)
         self.fine_face = np.empty((2 * height, 2 * width), np.int32)
         self.fine_depth = np.empty((2 * height, 2 * width), np.float32)
+        self.light = np.empty((height, width, 6), np.float32)
+        self.known = np.empty((height, width), np.uint8)
         self.sky_depth = np.empty((_SKY_SIZE, _SKY_SIZE), np.float32)
 
 
@@ -287,7 +289,10 @@ def _lit(scene: Scene, assembly: Assembly, buffers: _Buffers, effort: _Effort) -
     )  # fmt: skip
     if effort.quick:
         slack = np.float32(_SAME_SURFACE / scene.K[0, 0])
-        shading.shade_quickly(*surfaces, buffers.centre_depth, fine_face, fine_depth, slack, linear, coverage)
+        shading.shade_quickly(
+            *surfaces, buffers.centre_depth, fine_face, fine_depth, slack, linear, coverage, buffers.light,
+            buffers.known,
+        )  # fmt: skip
     else:
         shading.shade(*surfaces, fine_face, fine_depth, linear, coverage)
     return linear, coverage

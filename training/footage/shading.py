@@ -8,7 +8,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from .surface_light import surface, surface_called, weights
+from .surface_light import own_colour, surface, surface_called, weights
 
 _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
@@ -71,15 +71,15 @@ def shade(
                     u += np.float32(0.5) * np.float32(i) - np.float32(0.25)
                     v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
                 if f >= 0:
-                    r, g, b = surface(
+                    r, g, b, light_r, light_g, light_b, shine_r, shine_g, shine_b = surface(
                         f, u, v, vertices, faces, face_uv, face_material, materials, texels,
                         textures, light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
                         light_spread, mirror, (x + y) & 1, False,
                     )  # fmt: skip
                     covered += share
-                    red += share * r
-                    green += share * g
-                    blue += share * b
+                    red += share * (r * light_r + shine_r)
+                    green += share * (g * light_g + shine_g)
+                    blue += share * (b * light_b + shine_b)
             linear[y, x, 0] = red
             linear[y, x, 1] = green
             linear[y, x, 2] = blue
@@ -90,61 +90,114 @@ def shade(
 def shade_quickly(
     vertices, faces, face_uv, face_material, materials, texels, textures,
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
-    mirror, centre_face, centre_depth, fine_face, fine_depth, slack, linear, coverage,
+    mirror, centre_face, centre_depth, fine_face, fine_depth, slack, linear, coverage, light, known,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """As `shade`, but no pixel is shaded more than twice: in its middle, and where the first of its four samples
-    lies that sees another surface. Samples whose inverse depth differs by less than `slack`, a share, see the same.
+    """As `shade`, with less light: it is worked out at every other pixel of every other row, and between them where
+    nothing of the same surface lies about; elsewhere it is the mean of its neighbours', under each pixel's own colour.
+
+    No pixel is shaded more than twice: in its middle, and where the first of its four samples lies that sees another
+    surface. Samples whose inverse depth differs by less than `slack`, a share, see the same surface.
+    light (h, w, 6) and known (h, w) uint8 are workspace.
     """
     height, width = centre_face.shape
     fine = fine_face.shape[0] > 0
-    for y in range(height):
-        for x in range(width):
-            middle = centre_face[y, x]
-            own = 4 if middle >= 0 else 0
-            others = 0
-            other = np.int32(-1)
-            u = np.float32(x)
-            v = np.float32(y)
-            if fine:
-                own = 0
-                inverse = centre_depth[y, x]
-                for sample in range(4):
-                    i = sample & 1
-                    j = sample >> 1
-                    f = fine_face[2 * y + j, 2 * x + i]
-                    if f < 0:
-                        continue
-                    apart = abs(fine_depth[2 * y + j, 2 * x + i] - inverse)
-                    if middle >= 0 and face_material[f] == face_material[middle] and apart <= slack * inverse:
-                        own += 1
-                        continue
-                    if others == 0:
-                        other = f
-                        u += np.float32(0.5) * np.float32(i) - np.float32(0.25)
-                        v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
-                    others += 1
-            red = _ZERO
-            green = _ZERO
-            blue = _ZERO
-            turn = (x & 1) + 2 * (y & 1)
-            for second in range(2):
-                count = others if second else own
-                if count == 0:
+    for later in range(2):
+        for y in range(height):
+            for x in range(width):
+                if ((x | y) & 1) != later:
                     continue
-                r, g, b = surface_called(
-                    other if second else middle, u if second else np.float32(x),
-                    v if second else np.float32(y), vertices, faces, face_uv, face_material, materials, texels,
-                    textures, light_direction, light_colour, light_axes, light_low, light_scale, light_depth,
-                    light_spread, mirror, turn, True,
-                )  # fmt: skip
-                share = np.float32(0.25) * np.float32(count)
-                red += share * r
-                green += share * g
-                blue += share * b
-            linear[y, x, 0] = red
-            linear[y, x, 1] = green
-            linear[y, x, 2] = blue
-            coverage[y, x] = np.float32(0.25) * np.float32(own + others)
+                middle = centre_face[y, x]
+                known[y, x] = 0
+                own = 4 if middle >= 0 else 0
+                others = 0
+                other = np.int32(-1)
+                u = np.float32(x)
+                v = np.float32(y)
+                inverse = centre_depth[y, x]
+                if fine:
+                    own = 0
+                    for sample in range(4):
+                        i = sample & 1
+                        j = sample >> 1
+                        f = fine_face[2 * y + j, 2 * x + i]
+                        if f < 0:
+                            continue
+                        apart = abs(fine_depth[2 * y + j, 2 * x + i] - inverse)
+                        if middle >= 0 and face_material[f] == face_material[middle] and apart <= slack * inverse:
+                            own += 1
+                            continue
+                        if others == 0:
+                            other = f
+                            u += np.float32(0.5) * np.float32(i) - np.float32(0.25)
+                            v += np.float32(0.5) * np.float32(j) - np.float32(0.25)
+                        others += 1
+                red = _ZERO
+                green = _ZERO
+                blue = _ZERO
+                turn = ((x >> 1) + (y >> 1)) & 1
+                if own > 0:
+                    lent = _ZERO
+                    light_r = light_g = light_b = shine_r = shine_g = shine_b = _ZERO
+                    if later:
+                        for corner in range(4):
+                            # Neighbours with light lie left and right, above and below, or at the four corners.
+                            i = x + (2 * (corner & 1) - 1) * (x & 1)
+                            j = y + (2 * (corner >> 1) - 1) * (y & 1)
+                            if i >= width or j >= height or not known[j, i]:
+                                continue
+                            near = centre_face[j, i]
+                            if face_material[near] != face_material[middle]:
+                                continue
+                            if abs(centre_depth[j, i] - inverse) <= np.float32(2.0) * slack * inverse:
+                                lent += _ONE
+                                light_r += light[j, i, 0]
+                                light_g += light[j, i, 1]
+                                light_b += light[j, i, 2]
+                                shine_r += light[j, i, 3]
+                                shine_g += light[j, i, 4]
+                                shine_b += light[j, i, 5]
+                    own_share = np.float32(0.25) * np.float32(own)
+                    if lent > 0:
+                        paint_r, paint_g, paint_b = own_colour(
+                            middle, np.float32(x), np.float32(y), vertices, faces, face_uv, face_material, materials,
+                            texels, textures,
+                        )  # fmt: skip
+                        own_share /= lent
+                        red = own_share * (paint_r * light_r + shine_r)
+                        green = own_share * (paint_g * light_g + shine_g)
+                        blue = own_share * (paint_b * light_b + shine_b)
+                    else:
+                        (
+                            paint_r, paint_g, paint_b, light_r, light_g, light_b, shine_r, shine_g, shine_b,
+                        ) = surface_called(
+                            middle, np.float32(x), np.float32(y), vertices, faces, face_uv, face_material, materials,
+                            texels, textures, light_direction, light_colour, light_axes, light_low, light_scale,
+                            light_depth, light_spread, mirror, turn, True,
+                        )  # fmt: skip
+                        known[y, x] = 1
+                        light[y, x, 0] = light_r
+                        light[y, x, 1] = light_g
+                        light[y, x, 2] = light_b
+                        light[y, x, 3] = shine_r
+                        light[y, x, 4] = shine_g
+                        light[y, x, 5] = shine_b
+                        red = own_share * (paint_r * light_r + shine_r)
+                        green = own_share * (paint_g * light_g + shine_g)
+                        blue = own_share * (paint_b * light_b + shine_b)
+                if others > 0:
+                    paint_r, paint_g, paint_b, light_r, light_g, light_b, shine_r, shine_g, shine_b = surface_called(
+                        other, u, v, vertices, faces, face_uv, face_material, materials,
+                        texels, textures, light_direction, light_colour, light_axes, light_low, light_scale,
+                        light_depth, light_spread, mirror, turn, True,
+                    )  # fmt: skip
+                    share = np.float32(0.25) * np.float32(others)
+                    red += share * (paint_r * light_r + shine_r)
+                    green += share * (paint_g * light_g + shine_g)
+                    blue += share * (paint_b * light_b + shine_b)
+                linear[y, x, 0] = red
+                linear[y, x, 1] = green
+                linear[y, x, 2] = blue
+                coverage[y, x] = np.float32(0.25) * np.float32(own + others)
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)

@@ -26,7 +26,6 @@ _ONE: Final = np.float32(1.0)
 _ZERO: Final = np.float32(0.0)
 _NO_AREA: Final = np.float32(-1e-12)
 _LEAST_WEIGHT: Final = np.float32(-0.01)
-_THIRD: Final = np.float32(1.0 / 3.0)
 _THICKNESS: Final = np.float32(0.006)
 """Metres of flesh after which light that shines through has lost 63 %."""
 
@@ -159,25 +158,6 @@ def _shadow(px, py, pz, k, axes, low, scale, depth, spread, odd):  # type: ignor
 
 
 @nb.njit(cache=True, fastmath=True, boundscheck=False)
-def _quick_shadow(px, py, pz, k, axes, low, scale, depth, spread, turn):  # type: ignore[no-untyped-def]
-    """As _shadow, from three looks: the middle and two opposite ones, whose direction `turn` 0..3 chooses."""
-    last = np.float32(depth.shape[1] - 1)
-    x = (axes[k, 0, 0] * px + axes[k, 0, 1] * py + axes[k, 0, 2] * pz - low[k, 0]) * scale[k] + np.float32(0.5)
-    y = (axes[k, 1, 0] * px + axes[k, 1, 1] * py + axes[k, 1, 2] * pz - low[k, 1]) * scale[k] + np.float32(0.5)
-    z = axes[k, 2, 0] * px + axes[k, 2, 1] * py + axes[k, 2, 2] * pz - low[k, 2]
-    reach = spread[k] * (np.float32(0.7) if turn & 1 else _ONE)
-    a = _ZERO if turn == 2 else reach
-    b = reach if turn >= 2 else (-reach if turn == 1 else _ZERO)
-    matter = z - depth[k, np.int32(min(max(y, _ZERO), last)), np.int32(min(max(x, _ZERO), last))]
-    before = z - depth[k, np.int32(min(max(y - b, _ZERO), last)), np.int32(min(max(x - a, _ZERO), last))]
-    after = z - depth[k, np.int32(min(max(y + b, _ZERO), last)), np.int32(min(max(x + a, _ZERO), last))]
-    hidden = min(max((matter - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
-    hidden += min(max((before - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
-    hidden += min(max((after - SHADOW_SLACK) * _STEEPNESS, _ZERO), _ONE)
-    return max(_ONE - hidden * _THIRD, _ZERO), max(matter, _ZERO)
-
-
-@nb.njit(cache=True, fastmath=True, boundscheck=False)
 def _matter(px, py, pz, k, axes, low, scale, depth):  # type: ignore[no-untyped-def]
     """Metres of matter between light k and the point."""
     last = np.float32(depth.shape[1] - 1)
@@ -192,7 +172,11 @@ def _light_of(
     light_direction, light_colour, light_axes, light_low, light_scale, light_depth, light_spread,
     mirror, turn, quick,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Linear RGB of face f at screen place x, y; `turn` says how shadow looks lie, 0 or 1, or if quick 0..3."""
+    """Of face f at screen place x, y: its own colour, the light it scatters and what shines off it, linear RGB each.
+
+    What is seen is colour x light + shine. `turn` says how the looks at shadows lie, 0 or 1; `quick` takes one look
+    where a light can only shine through.
+    """
     # Unsigned places spare the check for negative ones at each read.
     f = np.uintp(f)
     a = np.uintp(faces[f, 0])
@@ -283,11 +267,6 @@ def _light_of(
                 px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
                 np.uintp(k), light_axes, light_low, light_scale, light_depth,
             )  # fmt: skip
-        elif quick:
-            arrives, matter = _quick_shadow(
-                px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
-                np.uintp(k), light_axes, light_low, light_scale, light_depth, light_spread, turn,
-            )  # fmt: skip
         else:
             arrives, matter = _shadow(
                 px + nx * np.float32(0.0015), py + ny * np.float32(0.0015), pz + nz * np.float32(0.0015),
@@ -334,7 +313,24 @@ def _light_of(
         shine_r += mirror[j, i, 0] * fresnel
         shine_g += mirror[j, i, 1] * fresnel
         shine_b += mirror[j, i, 2] * fresnel
-    return red * light_r + shine_r, green * light_g + shine_g, blue * light_b + shine_b
+    return red, green, blue, light_r, light_g, light_b, shine_r, shine_g, shine_b
+
+
+@nb.njit(cache=True, fastmath=True, boundscheck=False)
+def own_colour(f, x, y, vertices, faces, face_uv, face_material, materials, texels, textures):  # type: ignore[no-untyped-def]
+    """Linear RGB of what face f is painted with at screen place x, y."""
+    f = np.uintp(f)
+    wa, wb, wc, _z = weights(vertices, np.uintp(faces[f, 0]), np.uintp(faces[f, 1]), np.uintp(faces[f, 2]), x, y)
+    u = face_uv[f, 0, 0] * wa + face_uv[f, 1, 0] * wb + face_uv[f, 2, 0] * wc
+    v = face_uv[f, 0, 1] * wa + face_uv[f, 1, 1] * wb + face_uv[f, 2, 1] * wc
+    m = np.uintp(face_material[f])
+    red, green, blue, _rough, _u, _v = _texel(texels, textures[m, 0], textures[m, 1], u, v)
+    unit = np.float32(1.0 / 65025.0)
+    return (
+        red * red * (materials[m, RED] * unit),
+        green * green * (materials[m, GREEN] * unit),
+        blue * blue * (materials[m, BLUE] * unit),
+    )
 
 
 surface = nb.njit(cache=True, fastmath=True, boundscheck=False, inline="always")(_light_of)
