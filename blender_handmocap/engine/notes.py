@@ -59,6 +59,9 @@ def describe(take: Take) -> str:
     meta = take.meta
     camera = {"given": "as given", "metadata": "from the file", "estimated": "guessed"}
     size = f"{meta.get('width')} x {meta.get('height')}, {take.rate:.5g} a second"
+    if meta.get("settings", {}).get("mode") == "stills":
+        sizes = sorted({take.picture_size(index) for index in range(len(take))})
+        size = " to ".join(f"{width} x {height}" for width, height in dict.fromkeys((sizes[0], sizes[-1])))
     lines = [
         summary(take),
         f"  source: {meta.get('source', 'unknown')}, {size}" + (", mirrored" if meta.get("mirrored") else ""),

@@ -12,6 +12,8 @@ from blender_handmocap.engine import pipeline
 from blender_handmocap.engine.camera import Camera, camera_of_still
 from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.hand.names import SIDES
+from blender_handmocap.engine.notes import describe
+from blender_handmocap.engine.progress import Progress
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import Take, load_take
 
@@ -34,7 +36,9 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def take(album: Path, tmp_path_factory: pytest.TempPathFactory) -> Take:
     out = tmp_path_factory.mktemp("out") / "t.take.npz"
-    pipeline.capture(str(album), STILLS, out=out)
+    told: list[Progress] = []
+    pipeline.capture(str(album), STILLS, out=out, on_progress=told.append)
+    assert [told[-1].stage, told[-1].done] == ["solving", told[-1].total]
     return load_take(out)
 
 
@@ -52,6 +56,11 @@ def test_the_same_picture_at_another_size_gives_the_same_hands(take: Take) -> No
         np.testing.assert_allclose(track.translation[2], track.translation[0], atol=1e-6)
         # The networks see nearly the same crop: a camera of the wrong size would put the hand at half the distance.
         np.testing.assert_allclose(track.translation[1], track.translation[0], rtol=0.03, atol=0.005)
+
+
+def test_the_sizes_are_told(take: Take) -> None:
+    width, height = take.picture_size(0)
+    assert f"{width} x {height} to {2 * width} x {2 * height}\n" in describe(take)
 
 
 def test_the_overlay_shows_them_all(take: Take, album: Path, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def _starts(hand: Hand, energy: Energy, report: _Report, *, ordered: bool) -> Ha
         else:
             state = hypotheses.independent(energy, seen).state
         parts.append(state.take(np.arange(done - first, len(piece))))
-        report.add((last - done) * _START_SHARE)
+        report.add((last - done) * (_START_SHARE if ordered else 1.0))
         done = last
     state = concatenate(parts)
     if ordered and shown.any() and not shown.all():
