@@ -30,7 +30,7 @@ from .frozen import ABOUT, CYCLES_ROW, clip_folder, sum_of, sums, write_sums
 from .frozen_draw import RECIPES, seed_of, truth_of
 from .frozen_motion import ClipScenes, Recipe, made
 
-CLIPS: Final = 2
+CLIPS: Final = 1
 FRAMES: Final = 4
 """Pictures of a clip: path tracing is dear."""
 _LENGTH: Final = 12
