@@ -38,13 +38,17 @@ class Keeper:
         return True
 
     def step(self, total: Tensor, *, rate: float, clip: float) -> None:
-        """One step down a loss."""
+        """One step down a loss; none where it is not a number, which one bad sample in a million can make it."""
+        if not bool(torch.isfinite(total)):
+            log.warning("a loss that is not a number was passed over")
+            return
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), clip)
-        self.optimiser.step()
+        length = nn.utils.clip_grad_norm_(self.network.parameters(), clip)
+        if bool(torch.isfinite(length)):
+            self.optimiser.step()
 
     def report(self, error: float, record: dict[str, Any]) -> None:
         """Add a line to the curve and save; the network is the best so far if its error is the least."""

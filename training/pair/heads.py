@@ -35,6 +35,8 @@ _STEP: Final = 1.0 / 28.0
 _HEADS: Final = 4
 _TOLD: Final = 9
 """of a point: shift in the picture, form, depth in one frame, log errors in the picture and in space, visibility"""
+_LOG_ERRORS: Final = (-5.0, 3.0)
+"""palm lengths: what is known exactly, as where a form begins, would have no smallest error"""
 _TOUCH: Final = 32
 _PART_POINTS: Final = (*TIP_KEYPOINTS, 9)
 
@@ -132,11 +134,11 @@ class PairHeads(nn.Module):
             "position": position,
             "location": location,
             "depth": told[..., 5],
-            "log_error_2d": told[..., 6] + torch.log(reach[..., 0]),
-            "log_error_3d": told[..., 7],
+            "log_error_2d": told[..., 6].clamp(*_LOG_ERRORS) + torch.log(reach[..., 0]),
+            "log_error_3d": told[..., 7].clamp(*_LOG_ERRORS),
             "visible": told[..., 8],
             "vector": pair[:, 1:4] + vector[:, :3],
-            "log_sigma": vector[:, 3:],
+            "log_sigma": vector[:, 3:].clamp(*_LOG_ERRORS),
             "present": states[:, :HANDS],
             "pair": states[:, HANDS],
             "left_nearer": states[:, HANDS + 1],

@@ -37,7 +37,6 @@ from .shards import LABELS
 
 log = logging.getLogger(__name__)
 
-_RATE: Final = 1e-3
 _WARM_UP: Final = 5000
 _CLIP: Final = 2.0
 _HELD_OUT: Final = 30
@@ -53,6 +52,7 @@ class Config:
     batch: int = 48
     samples: int = 300_000
     """crops seen in all; the learning rate falls to zero over them"""
+    rate: float = 1e-3
     weight_decay: float = 1e-3
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
@@ -165,7 +165,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
     heads.set_statistics(data.statistics(definition, config.following))
     if start is not None:
         heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"])
-    optimiser = torch.optim.AdamW(heads.parameters(), lr=_RATE, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     keeper = Keeper(run, heads, optimiser)
     keeper.resume()
     (run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
@@ -179,7 +179,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
             truth = data.targets(rows)
             out = heads(*data.features(rows).values(), *told(truth, definition, random, config.following))
             total, terms = loss(out, truth, config.weights)
-            rate = cosine(keeper.used, config.samples, peak=_RATE, warm_up=_WARM_UP)
+            rate = cosine(keeper.used, config.samples, peak=config.rate, warm_up=_WARM_UP)
             keeper.step(total, rate=rate, clip=_CLIP)
             value = float(total.detach())
             smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
@@ -211,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=Config.rate, help="the highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -220,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         layers=options.layers,
         batch=options.batch,
         samples=options.samples,
+        rate=options.rate,
         seed=options.seed,
         weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
     )
