@@ -51,6 +51,11 @@ class SeenHand:
         """(5,) where to look for the same hand."""
         return crop_of_hand(self.screen)
 
+    @cached_property
+    def followed_crop(self) -> Array:
+        """(5,) the same, from the points of whoever errs least on hands that are hard to see."""
+        return self.next_crop if self.learned is None else crop_of_hand(self.learned.points)
+
     @property
     def there(self) -> float:
         """0..1: the crop holds a hand, as whoever knows best says."""

@@ -55,9 +55,9 @@ _JUDGED_PRESENCE: Final = 0.85
 _JUDGED_DOUBTFUL: Final = 0.93
 """The same where a judge speaks, who knows more hands, and takes more for hands."""
 _CERTAIN_REGION: Final = 0.5
-_MOST_CANDIDATES: Final = 3
+_MOST_CANDIDATES: Final = 4
 """Places of one search at which the hand network looks."""
-_REFUSED_SECONDS: Final = 0.12
+_REFUSED_SECONDS: Final = 0.06
 """For so long a place that turned out to hold no hand is not looked at again."""
 _SAME_REGION: Final = 0.3
 """Shift of the crops, in shares of a side, under which a region is of a tracked hand of its side."""
@@ -175,7 +175,7 @@ class Tracker:
             seen[i] = hand
         badly = [i for i, hand in enumerate(seen) if hand.there >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
         for i, hand in zip(
-            badly, self.hands.look(image, [seen[i].next_crop for i in badly], [right[i] for i in badly]), strict=True
+            badly, self.hands.look(image, [seen[i].followed_crop for i in badly], [right[i] for i in badly]), strict=True
         ):
             seen[i] = hand if hand.there >= seen[i].there else seen[i]
         return [
@@ -213,7 +213,7 @@ class Tracker:
         for _ in range(_REFINEMENTS):
             if hand.there < PRESENT / 2:
                 return hand
-            hand = self.hands.look(image, [hand.next_crop], [hand.is_right])[0]
+            hand = self.hands.look(image, [hand.followed_crop], [hand.is_right])[0]
         if hand.judged is not None and abs(_logit(hand.is_right)) < _SIDE_DOUBT:
             other = self.hands.look(image, [hand.crop], [1.0 if hand.is_right < PRESENT else 0.0])[0]
             right = _chance((_logit(hand.is_right) + _logit(other.is_right)) / 2)
@@ -240,7 +240,7 @@ class Tracker:
             self.tracks = [track if one.id == old.id else one for one in self.tracks]
         else:
             points = hand.screen[:, :2]
-            track = Track(self.next_id, hand.next_crop, points, np.zeros(2), hand.is_right, time, hand.there)
+            track = Track(self.next_id, hand.followed_crop, points, np.zeros(2), hand.is_right, time, hand.there)
             self.next_id += 1
             self.tracks = [*self.tracks, track]
         return TrackedHand(track=track.id, seen=hand, motion=0.0)
@@ -278,7 +278,7 @@ def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
     if passed > 0:
         measured = (points - track.points)[list(_PALM_POINTS)].mean(0) / passed
         velocity = velocity + (measured - velocity) * _VELOCITY_MEMORY
-    new_crop = hand.next_crop
+    new_crop = hand.followed_crop
     settled = all(value <= limit for value, limit in zip(difference(hand.crop, new_crop), _SETTLED, strict=True))
     return Track(
         id=track.id,
@@ -317,7 +317,7 @@ def _has_moved(track: Track, time: float) -> bool:
 
 
 def _exceeds(hand: SeenHand, limits: tuple[float, float, float]) -> bool:
-    return any(value > limit for value, limit in zip(difference(hand.crop, hand.next_crop), limits, strict=True))
+    return any(value > limit for value, limit in zip(difference(hand.crop, hand.followed_crop), limits, strict=True))
 
 
 @dataclass(frozen=True)
@@ -343,7 +343,7 @@ class _Candidate:
             middle = self.palm.keypoints[[0, 1, 2, 3, 4]].mean(0)
             return bool(np.linalg.norm(centre - middle) < _SAME_PALM * hand.crop[2] / 2)
         same_side = self.right is None or abs(self.right - hand.is_right) < _OPPOSITE
-        return same_side and difference(self.crop, hand.next_crop)[0] < _SAME_REGION
+        return same_side and difference(self.crop, hand.followed_crop)[0] < _SAME_REGION
 
 
 def _candidates(palms: Iterable[Palm], regions: Iterable[Region], *, doubtful: bool) -> list[_Candidate]:
