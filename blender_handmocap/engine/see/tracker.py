@@ -175,7 +175,9 @@ class Tracker:
             seen[i] = hand
         badly = [i for i, hand in enumerate(seen) if hand.there >= _STILL_PRESENT and _exceeds(hand, _MOVED)]
         for i, hand in zip(
-            badly, self.hands.look(image, [seen[i].followed_crop for i in badly], [right[i] for i in badly]), strict=True
+            badly,
+            self.hands.look(image, [seen[i].followed_crop for i in badly], [right[i] for i in badly]),
+            strict=True,
         ):
             seen[i] = hand if hand.there >= seen[i].there else seen[i]
         return [
