@@ -2,6 +2,7 @@
 """The Cycles row of the frozen sets: clips of the same recipes whose light Blender's path tracer draws.
 
     python -m benchmarks.sets.frozen_cycles --bpy PYTHON [--set NAME] [--record]
+    python -m benchmarks.sets.frozen_cycles --sheet docs/pictures/footage_cycles.jpg
 
 PYTHON is one that has the module bpy; ours needs numba. A frame takes seconds, and a stopped run goes on where it was.
 Poses, bodies, lamps, backdrop, lens and codec are made as for the other rows, from sources nothing was trained on.
@@ -22,6 +23,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from blender_handmocap.engine.errors import BadInputError
 from blender_handmocap.engine.take import save_take
 from training.footage import cycles_bundle
 from training.footage.render import draw
@@ -36,6 +38,8 @@ FRAMES: Final = 4
 _LENGTH: Final = 12
 """Frames of the motion they are the middle of."""
 _LONGER_SIDE: Final = 480
+_TILE: Final = 320
+_COLUMNS: Final = 4
 _SAMPLES: Final = 16
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -94,13 +98,36 @@ def make(name: str, number: int, python: Path) -> None:
     finish(name, number, clip)
 
 
+def sheet(path: Path) -> None:
+    """A picture of what is drawn: of each set's first clip the first and the last frame, as a JPEG."""
+    tiles = []
+    for name in ABOUT:
+        drawn = sorted((clip_folder(name, CYCLES_ROW, 0) / "pictures").glob("*.png"))
+        for shown in (drawn[0], drawn[-1]) if drawn else ():
+            image = np.asarray(cv2.imread(str(shown)))
+            scale = _TILE / max(image.shape[:2])
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            rows, columns = _TILE - image.shape[0], _TILE - image.shape[1]
+            tiles.append(cv2.copyMakeBorder(image, 0, rows, 0, columns, cv2.BORDER_CONSTANT, value=(255, 255, 255)))
+    if not tiles:
+        raise BadInputError("No Cycles picture is drawn here yet; draw some with --bpy PYTHON first.")
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % _COLUMNS)
+    lines = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
+    path.write_bytes(cv2.imencode(".jpg", np.vstack(lines), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bpy", type=Path, required=True, metavar="PYTHON")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--bpy", type=Path, metavar="PYTHON")
+    task.add_argument("--sheet", type=Path, metavar="JPG")
     parser.add_argument("--set", action="append", choices=sorted(ABOUT))
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args(arguments)
+    if options.sheet:
+        sheet(options.sheet)
+        return 0
     names, same = options.set or list(ABOUT), True
     # The first clip of every set before the second of any: what is stopped has something of each.
     for number in range(CLIPS):

@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -83,6 +84,23 @@ def test_cycles_clips_are_short_and_of_their_own_kind():
     for one, other in zip(clip.scenes, again.scenes, strict=True):
         assert np.array_equal(one.hands[0].rotation, other.hands[0].rotation)
         assert one.look.skin == other.look.skin and one.look.backdrop == other.look.backdrop
+
+
+def test_a_sheet_of_what_is_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr(frozen, "folder", lambda: tmp_path)
+    with pytest.raises(BadInputError):
+        frozen_cycles.sheet(tmp_path / "sheet.jpg")
+    for name, colour in (("small", 40), ("dark", 200)):
+        place = frozen.clip_folder(name, frozen.CYCLES_ROW, 0) / "pictures"
+        place.mkdir(parents=True)
+        for frame in range(3):
+            cv2.imwrite(str(place / f"{frame:05d}.png"), np.full((60, 80, 3), colour, np.uint8))
+    frozen_cycles.sheet(tmp_path / "sheet.jpg")
+    shown = cv2.imread(str(tmp_path / "sheet.jpg"))
+    assert shown.shape == (320, 4 * 320, 3)
+    # In the order of the sets: two tiles of small, then two of dark; white below, where no picture is.
+    assert [int(shown[100, x].mean()) for x in (100, 400, 800, 1100)] == pytest.approx([40, 40, 200, 200], abs=2)
+    assert shown[310].min() > 250
 
 
 def test_a_row_that_is_not_drawn_is_left_out_with_a_sentence(monkeypatch, tmp_path):
