@@ -38,9 +38,8 @@ Rows = Callable[[int], NDArray[np.int64]]
 
 WHOLE: Final = np.array([HAND_INPUT / 2, HAND_INPUT / 2, HAND_INPUT, HAND_INPUT, 0.0])
 """The crop that is the picture."""
-SHARES: Final = {"picture": 0.5, "depth": 0.5, "patience": 4.0}
-"""Between what `bones` finds on real hands that may be trained on (less depth) and what drawn hands, DetNet's home,
-would have (more of everything)."""
+SHARES: Final = {"picture": 0.5, "depth": 0.75, "patience": 2.0}
+"""What both judges ask for: the bones of real hands that may be trained on, and the truth of drawn ones."""
 _LEAST_PRESENCE: Final = 0.5
 """Crops that the tracker would not keep teach nothing."""
 _TO_AXIS_2D: Final = float(np.sqrt(2.0 / np.pi))
