@@ -134,6 +134,13 @@ class TestSet:
     """as `clips`: frame -> what an eye says; empty for sets with measured truth"""
     judges_2d: bool = True
     """False when the truth's pixels come from a method under test"""
+    apart: tuple[str, ...] = ()
+    """rows that are told by themselves and counted in no figure of the whole set; their clips come last"""
+
+    @property
+    def counted(self) -> tuple[Clip, ...]:
+        """The clips the figures of the whole set are made of: the first ones of `clips`."""
+        return tuple(clip for clip in self.clips if clip.row not in self.apart)
 
 
 @dataclass(frozen=True)

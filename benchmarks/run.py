@@ -98,7 +98,7 @@ class Outcome:
             or 2 * sum(len(frames) for frames in self.test_set.labels),
             "frames": sum(len(frames) for frames in self.test_set.labels)
             or max((int(f.values["frames"] or 0) for f in self.figures.values()), default=0),
-            "clips": len(self.test_set.clips),
+            "clips": len(self.test_set.counted),
             "skipped": self.skipped,
             "notes": self.notes,
         }
@@ -163,7 +163,11 @@ def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS, 
                     one.peak_mb = peak
     if "floor" in seen and len(seen["floor"]) < len(test_set.clips):
         del seen["floor"]
-    tables = {method: tabled(test_set.clips, told) for method, told in seen.items()}
+    counted = test_set.counted
+    tables = {
+        method: tabled(counted, {number: one for number, one in told.items() if number < len(counted)})
+        for method, told in seen.items()
+    }
     skipped = [*test_set.skipped, *_broken_off(test_set, seen)]
     return Outcome(
         test_set=test_set,

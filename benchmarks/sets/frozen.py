@@ -76,7 +76,7 @@ def load(name: str) -> TestSet:
             f" {changed} of {len(clips)} clips differ from the committed sums: the renderer or the machine differs, "
             "and these are not the frozen pictures."
         )
-    return TestSet(name=name, clips=tuple(clips), note=note)
+    return TestSet(name=name, clips=tuple(clips), note=note, apart=(CYCLES_ROW,))
 
 
 def drawn(name: str) -> TestSet:

@@ -95,6 +95,20 @@ def test_mediapipe_may_die_in_the_middle(tmp_path, monkeypatch):
     assert any("stopped by itself" in note for note in outcome.notes)
 
 
+def test_a_row_apart_is_told_and_not_counted(tmp_path):
+    take = true_take()
+    for name in ("a", "b", "c"):
+        write_movie(tmp_path / f"{name}.mp4")
+    clips = tuple(
+        take_truth.clip_of(tmp_path / f"{name}.mp4", take, row=row)
+        for name, row in (("a", "seen"), ("b", "unseen"), ("c", "cycles"))
+    )
+    outcome = measure(TestSet("three", clips, apart=("cycles",)), mode="best", methods=("floor",))
+    assert outcome.figures["floor"].values["n"] == 20 and outcome.as_json()["clips"] == 2
+    counts = {row: told["floor"]["n"] for row, told in outcome.as_json()["rows"].items()}
+    assert counts == {"seen": 10, "unseen": 10, "cycles": 10}
+
+
 def test_our_engine_sees_nothing_where_nothing_is(tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     if not all((MODELS_FOLDER / f"mediapipe_{name}.onnx").exists() for name in ("palm", "hand")):
