@@ -75,13 +75,21 @@ class JobState:
             return "Stopping, keeping the finished frames"
         if self.live_line:
             return f"Live {self.done} · {self.live_line}"
-        text = f"{self.stage.capitalize()} {self.done}" + (f" / {self.total}" if self.total else "")
-        if self.rate:
-            text += f" · {self.rate:.1f} frames/s"
+        return " · ".join(part for part in (self.counted, self.pace) if part)
+
+    @property
+    def counted(self) -> str:
+        """The stage and how far it is."""
+        return f"{self.stage.capitalize()} {self.done}" + (f" / {self.total}" if self.total else "")
+
+    @property
+    def pace(self) -> str:
+        """Rate and time left, as far as they are known."""
+        parts = [f"{self.rate:.1f} frames/s"] if self.rate else []
         if self.left is not None:
             minutes, seconds = divmod(round(self.left), 60)
-            text += f" · {minutes}:{seconds:02d} left"
-        return text
+            parts.append(f"{minutes}:{seconds:02d} left")
+        return " · ".join(parts)
 
 
 class EngineJob:

@@ -30,8 +30,11 @@ class StillPicture:
             _stills.append(self)
         self._collection.clear()
         self._count += 1
-        # A picture is read when its size is first asked for; the file is replaced in one step, so it is always whole.
-        self.icon = self._collection.load(f"picture {self._count}", str(path), "IMAGE").icon_id
+        picture = self._collection.load(f"picture {self._count}", str(path), "IMAGE")
+        # Asking for its size reads it, now: on a busy machine the next one would come before Blender reads this one
+        # by itself, and none would ever be seen. The file is replaced in one step, so it is always whole.
+        if picture.image_size[0]:
+            self.icon = picture.icon_id
 
     def forget(self) -> None:
         """Drop the picture."""

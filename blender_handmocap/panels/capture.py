@@ -50,8 +50,9 @@ class _Capture:
 
 def _draw_progress(layout: Any) -> None:
     state = engine_job.current(PURPOSE).state
-    layout.progress(factor=state.share, type="BAR", text=f"{state.done} / {state.total or '?'}")
-    draw_sentence(layout, state.line, "TIME")
+    layout.progress(factor=state.share, type="BAR", text=state.counted)
+    # The same rows all the time: a layout that jumps is hard to hit.
+    draw_sentence(layout, state.line if state.cancelling else state.pace or "Getting ready", "TIME")
     layout.operator(HANDMOCAP_OT_cancel_capture.bl_idname, icon="CANCEL")
     if preview_picture.icon():
         layout.template_icon(preview_picture.icon(), scale=10.0)

@@ -72,6 +72,20 @@ class Window:
         temporary.replace(request)
         self.wait(f"{function} to be done", lambda state: state.get("asked", 0) > asked)
 
+    def worked(self) -> float:
+        """Seconds of processor time that Blender and its engines have used, however busy the machine is."""
+        ticks, family = 0, {self.process.pid}
+        for path in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
+            try:
+                after_name = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(path.parent.name) in family or int(after_name[1]) in family:
+                family.add(int(path.parent.name))
+                # Its own time in and outside the kernel, and that of children that have ended.
+                ticks += sum(int(value) for value in after_name[11:15])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def find(self, command: str) -> None:
         """Run the pointer down the sidebar until it is over the button of a command."""
         x, y, width, height = self.state()["sidebar"]

@@ -105,6 +105,51 @@ def live_from(path: str) -> None:
         bpy.ops.handmocap.live("INVOKE_DEFAULT", record=True)
 
 
+def run(operator: str, choices: dict[str, Any] | None = None) -> None:
+    """Press a button that lies further down in the sidebar."""
+    with overridden():
+        getattr(bpy.ops.handmocap, operator)("INVOKE_DEFAULT", **(choices or {}))
+
+
+def add_person(path: str) -> None:
+    """A character: an armature as `path` tells it, beside the hands."""
+    rig = json.loads(Path(path).read_text(encoding="utf-8"))["rigs"]["default"]
+    armature = bpy.data.objects.new("Person", bpy.data.armatures.new("Person"))
+    bpy.context.scene.collection.objects.link(armature)
+    armature.location, armature.scale = (0.0, 1.2, -1.3), (0.1,) * 3
+    bpy.context.view_layer.objects.active = armature
+    with overridden():
+        bpy.ops.object.mode_set(mode="EDIT")
+        for name, bone in rig.items():
+            made = armature.data.edit_bones.new(name)
+            made.head, made.tail, made.roll = bone["head"], bone["tail"], bone["roll"]
+        for name, bone in rig.items():
+            if bone["parent"]:
+                armature.data.edit_bones[name].parent = armature.data.edit_bones[bone["parent"]]
+        bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.context.scene.handmocap.character = armature
+
+
+def drag_point(name: str, by: list[float]) -> None:
+    """Drag a point over the footage."""
+    point = bpy.data.objects[name]
+    point.location = [place + step for place, step in zip(point.location, by, strict=True)]
+
+
+def tell_tip(bone: str, frames: list[int]) -> None:
+    """Where a bone's head is at some frames."""
+    scene = bpy.context.scene
+    now = scene.frame_current
+    places = []
+    for frame in frames:
+        scene.frame_set(frame)
+        hand = next(o for o in scene.objects if o.type == "ARMATURE" and bone in o.pose.bones)
+        hand = hand.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        places.append(list(hand.matrix_world @ hand.pose.bones[bone].head))
+    scene.frame_set(now)
+    told["tips"] = places
+
+
 def kill_engine() -> None:
     """The engine dies under a running capture."""
     jobs()["capture"]._process.kill()
@@ -170,6 +215,14 @@ def look() -> None:
     )
     told["enabled"] = MODULE in bpy.context.preferences.addons
     if told["enabled"]:
+        character = scene.handmocap.character
+        told["character"] = {
+            "kind": scene.handmocap.preset,
+            "bones": sum(bool(entry.bone) for entry in scene.handmocap.bones),
+            "previews": character is not None and "handmocap_preview" in character,
+            "curves": curves_of(character),
+            "points": sum(obj.type == "EMPTY" for obj in scene.objects),
+        }
         told.update(takes=[[take.name, take.summary] for take in scene.handmocap.takes], jobs=tell_jobs())
         told["pose"] = [
             [round(value, 4) for value in bone.rotation_quaternion]
@@ -178,6 +231,16 @@ def look() -> None:
             for bone in obj.pose.bones
         ]
     told["hovered"] = hovered(window, area, region)
+
+
+def curves_of(character: bpy.types.Object | None) -> int:
+    """Of the action the character plays."""
+    animation = None if character is None else character.animation_data
+    if animation is None or animation.action is None:
+        return 0
+    actions = importlib.import_module(f"{MODULE}.bridge.actions")
+    owner = actions.existing_channels(character)
+    return 0 if owner is None else len(owner.fcurves)
 
 
 def answer() -> bool:
