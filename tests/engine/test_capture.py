@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_seen_is_kept(clip: Path, tmp_p
     full = limited(arguments, 2_000)
     assert full.returncode == 2 and full.stderr.startswith("The disk refused the finished frames")
     # Room for the chunks, none for the take.
-    tight = limited(arguments, 60_000)
+    tight = limited(arguments, 70_000)
     assert tight.returncode == 2 and tight.stderr.startswith("The take could not be written")
     for said in (full, tight):
         assert len(said.stderr.splitlines()) == 1

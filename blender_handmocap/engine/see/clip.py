@@ -69,7 +69,8 @@ class Seer:
         finder, self._finder_note = load_finder_or_explain(self.runtime)
         hands = HandNetwork(self.runtime, self._detnet, judge)
         self._tracker = Tracker(PalmDetector(self.runtime, finder), hands, _plan(settings.mode), area)
-        both, self._both_note = load_pair_crop_or_explain(self.runtime) if settings.pair_eyes else (None, "")
+        wanted = settings.pair_eyes and settings.hands in ("auto", "both")
+        both, self._both_note = load_pair_crop_or_explain(self.runtime) if wanted else (None, "")
         live = settings.mode == "live"
         self.watch = None if both is None else PairWatch(both, lost_only=live, search=12 if live else 5)
         """looks at both hands at once where they are near each other"""

@@ -63,7 +63,6 @@ class Readings:
     error: Array
     form: Array
     form_error: Array
-    visible: Array
     vector: Array
     sigma: Array
     contact: Array
@@ -89,7 +88,6 @@ READ_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "error": (2, 21),
     "form": (2, 21, 3),
     "form_error": (2, 21),
-    "visible": (2, 21),
     "vector": (3,),
     "sigma": (3,),
     "contact": (6, 6),
