@@ -23,7 +23,7 @@ log = logging.getLogger("handmocap.engine_job")
 
 PROTOCOL: Final = 1
 _CANCEL_SECONDS: Final = 20.0
-"""A capture that is stopped still solves what it saw; after this long the engine is ended instead."""
+"""A capture that is stopped still solves what it saw; when nothing is heard for so long, the engine is ended."""
 
 Message = dict[str, Any]
 
@@ -158,6 +158,9 @@ class EngineJob:
                 self._died()
             else:
                 self._hear(message)
+                if self._stop_by is not None:
+                    # It is at work on what it is to keep; a busy machine only takes its time.
+                    self._stop_by = time.monotonic() + _CANCEL_SECONDS
         if self._stop_by is not None and time.monotonic() > self._stop_by and not self.state.finished:
             self._stop_by = None
             self._end_process()
