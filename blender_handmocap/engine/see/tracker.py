@@ -52,12 +52,12 @@ _CERTAIN_PALM: Final = 0.5
 _DOUBTFUL_PRESENCE: Final = 0.8
 """Presence that a hand from a doubtful place, or from a part of the picture, needs."""
 _JUDGED_PRESENCE: Final = 0.85
-_JUDGED_DOUBTFUL: Final = 0.93
+_JUDGED_DOUBTFUL: Final = 0.9
 """The same where a judge speaks, who knows more hands, and takes more for hands."""
 _CERTAIN_REGION: Final = 0.5
 _MOST_CANDIDATES: Final = 4
 """Places of one search at which the hand network looks."""
-_REFUSED_SECONDS: Final = 0.06
+_REFUSED_SECONDS: Final = 0.03
 """For so long a place that turned out to hold no hand is not looked at again."""
 _SAME_REGION: Final = 0.3
 """Shift of the crops, in shares of a side, under which a region is of a tracked hand of its side."""
