@@ -21,6 +21,7 @@ from blender_handmocap.engine.see.pair_crop import (
     Calibration,
     Expected,
     PairCropNet,
+    PairReading,
     PairWatch,
     SeenPair,
     crop_of_pair,
@@ -171,12 +172,12 @@ def test_broken_taps_say_nothing(network: PairCropNet) -> None:
 
 
 @needs_network
-def test_the_watch_looks_only_at_hands_that_are_near_or_alone(network: PairCropNet) -> None:
+def test_the_watch_looks_only_at_hands_that_are_near_or_were(network: PairCropNet) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     apart = [expected("left", (-0.25, 0.05, 0.6)), expected("right", (0.25, 0.05, 0.6))]
     near = [expected("left", (-0.06, 0.05, 0.6)), expected("right", (0.06, 0.05, 0.6))]
     looks = []
-    watch = PairWatch(network, search=3)
+    watch = PairWatch(network)
     look, watch.network = watch.network.look, network
     network.look = lambda *given: looks.append(len(given[1])) or look(*given)  # type: ignore[method-assign]
     try:
@@ -187,26 +188,56 @@ def test_the_watch_looks_only_at_hands_that_are_near_or_alone(network: PairCropN
         assert len(looks) == 1
         for _ in range(6):
             watch.step(picture, 0.2, near[:1], CAMERA)
-        assert len(looks) == 3
         watch.step(picture, 0.3, [], CAMERA)
-        assert len(looks) == 3
+        # Nothing was read of the black picture, and a hand whose partner nobody saw has none.
+        assert len(looks) == 1
         sparing = PairWatch(network, lost_only=True)
         sparing.step(picture, 0.0, near, CAMERA)
-        assert len(looks) == 3
+        assert len(looks) == 1
         sparing.step(picture, 0.1, near[1:], CAMERA)
-        assert len(looks) == 4
+        assert len(looks) == 2
     finally:
         network.look = look  # type: ignore[method-assign]
+
+
+@needs_network
+def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    watch = PairWatch(network)
+    watch.last, watch.time = (left, right), 0.0
+    reading = PairReading(
+        crop=crop_of_pair([left.points, right.points]),
+        points=np.stack([left.points, right.points]),
+        error=np.stack([left.error, right.error]),
+        form=np.stack([left.form, right.form]),
+        form_error=np.full((2, 21), 0.1),
+        vector=np.array([0.5, 0.0, 0.0]),
+        sigma=np.full(3, 0.1),
+        contact=np.zeros((6, 6)),
+        present=np.ones(2),
+        together=1.0,
+        left_nearer=0.5,
+        visible=np.ones((2, 21)),
+    )
+    look = network.look
+    network.look = lambda *_: reading  # type: ignore[method-assign]
+    try:
+        times = np.arange(1, 60) / 30.0
+        alive = [watch.step(picture, time, [right], CAMERA) is not None for time in times]
+    finally:
+        network.look = look  # type: ignore[method-assign]
+    assert alive[0] and times[sum(alive)] < 0.7 and not any(alive[sum(alive) :])
 
 
 @needs_network
 def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
     watch = PairWatch(network)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    watch.last, watch.time, watch.waited = (left, right), 1.5, 2
+    watch.last, watch.time = (left, right), 1.5
     other = PairWatch(network)
     other.restore(watch.state())
-    assert other.last is not None and (other.time, other.waited) == (1.5, 2)
+    assert other.last is not None and other.time == 1.5
     for one, two in zip(watch.last, other.last, strict=True):
         for key, value in vars(one).items():
             np.testing.assert_array_equal(value, getattr(two, key))

@@ -116,11 +116,24 @@ def test_a_lost_hand_is_filled_where_the_other_one_fits() -> None:
 
 
 def test_a_pair_that_does_not_last_fills_nothing() -> None:
-    take = take_with(("right",))
-    take = replace(take, time=take.time * 5.0)
-    once = with_readings(take, readings([1], a_reading()), SURE)
-    assert not once.left.state.any()
-    assert with_readings(take, readings([1], a_reading()), SURE, ordered=False).left.state[1] == State.SEEN
+    take = _seen_first(take_with(SIDES))
+    lasting = with_readings(take, readings([1, 2, 3], a_reading()), SURE)
+    assert lasting.left.state.all()
+    fleeting = with_readings(take, readings([3], a_reading()), SURE)
+    np.testing.assert_array_equal(fleeting.left.state, take.left.state)
+
+
+def test_a_hand_that_was_never_seen_otherwise_is_not_made_up() -> None:
+    every = readings([0, 1, 2, 3], a_reading())
+    assert not with_readings(take_with(("right",)), every, SURE).left.state.any()
+    long_ago = replace(_seen_first(take_with(SIDES)), time=np.array([0.0, 1.0, 1.03, 1.06]))
+    assert with_readings(long_ago, every, SURE).left.state.tolist() == [State.SEEN, 0, 0, 0]
+
+
+def _seen_first(take: Take) -> Take:
+    """The take with its left hand in the first picture alone."""
+    state = np.where(np.arange(FRAMES) == 0, take.left.state, State.ABSENT).astype(np.uint8)
+    return replace(take, left=replace(take.left, state=state))
 
 
 def test_hands_of_the_other_side_are_left_alone() -> None:

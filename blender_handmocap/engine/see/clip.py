@@ -72,7 +72,7 @@ class Seer:
         wanted = settings.pair_eyes and settings.hands in ("auto", "both")
         both, self._both_note = load_pair_crop_or_explain(self.runtime) if wanted else (None, "")
         live = settings.mode == "live"
-        self.watch = None if both is None else PairWatch(both, lost_only=live, search=12 if live else 5)
+        self.watch = None if both is None else PairWatch(both, lost_only=live)
         """looks at both hands at once where they are near each other"""
         self.read: PairReading | None = None
         """what it read in the last picture"""
@@ -112,7 +112,7 @@ class Seer:
         if self.watch is None:
             return None
         if self.settings.mode == "stills":
-            self.watch.last, self.watch.waited = None, self.watch.search
+            self.watch.last = None
         right = {track.id: track.right for track in self._tracker.tracks}
         found = [Expected.of(observation, right.get(track, observation.right)) for track, observation in seen]
         return self.watch.step(image, time, found, self.camera)

@@ -67,7 +67,7 @@ PRESENT: Final = 0.5
 _NEAR: Final = 0.8
 """hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
 _REMEMBERED: Final = 0.6
-"""seconds for which what was seen of a pair tells where to look for it"""
+"""seconds for which a pair that was seen tells where to look for it"""
 
 
 def crop_of_pair(hands: Sequence[Array]) -> Array:
@@ -401,18 +401,13 @@ class PairWatch:
     network: PairCropNet
     lost_only: bool = False
     """look only where one of two hands is lost: live, where time is short"""
-    search: int = 5
-    """pictures from one look for the unknown partner of a single hand to the next"""
     last: tuple[Expected, Expected] | None = None
-    """the pair as it was seen last"""
+    """the pair as it was seen or read last"""
     time: float = -math.inf
-    """seconds, when that was"""
-    waited: int = 0
-    """pictures since the last look"""
+    """seconds, when both hands were seen last: what was only read keeps no hand alive"""
 
     def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What the next picture shows of a pair; `hands`: those that were found in it."""
-        self.waited += 1
         if self.last is not None and not 0.0 <= time - self.time <= _REMEMBERED:
             self.last = None
         near = _nearest_two(hands)
@@ -420,23 +415,24 @@ class PairWatch:
             left, right = (replace(hand, error=hand.error * _STALE) for hand in near)
             self.last, self.time = (left, right), time
             return None
-        expected: Sequence[Expected | None] = near or self._remembered(hands) or _alone(hands)
-        known = sum(hand is not None for hand in expected)
-        if not known or (known < HANDS and self.waited < self.search):
+        # The unknown partner of a single hand is not asked for: the network sees one where there is none.
+        expected: Sequence[Expected] | None = near or self._remembered(hands)
+        if expected is None:
             return None
-        self.waited = 0
         reading = self.network.look(image, expected, camera)
         if reading is None or not reading.both:
             return None
         left, right = reading.expected(self.network.calibration, doubt=_STALE)
-        self.last, self.time = (left, right), time
+        self.last = (left, right)
+        if near is not None:
+            self.time = time
         return reading
 
-    def _remembered(self, hands: Sequence[Expected]) -> list[Expected | None] | None:
+    def _remembered(self, hands: Sequence[Expected]) -> list[Expected] | None:
         """Where both hands should be: those that were found, and the others as they were seen last."""
         if self.last is None or len(hands) > 1:
             return None
-        known: list[Expected | None] = list(self.last)
+        known = list(self.last)
         if hands:
             distance = [float(np.linalg.norm(hand.points - hands[0].points, axis=-1).mean()) for hand in self.last]
             known[int(np.argmin(distance))] = hands[0]
@@ -446,21 +442,14 @@ class PairWatch:
         """What the next picture depends on."""
         last = self.last or ()
         rows = {f"pair_{f.name}": np.array([getattr(hand, f.name) for hand in last]) for f in fields(Expected)}
-        return {**rows, "pair_time": np.array(self.time), "pair_waited": np.array(self.waited)}
+        return {**rows, "pair_time": np.array(self.time)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from a `state`."""
         rows = [{f.name: state[f"pair_{f.name}"][k] for f in fields(Expected)} for k in range(len(state["pair_right"]))]
         hands = [Expected(**{**row, "right": float(row["right"])}) for row in rows]
         self.last = (hands[0], hands[1]) if hands else None
-        self.time, self.waited = float(state["pair_time"]), int(state["pair_waited"])
-
-
-def _alone(hands: Sequence[Expected]) -> list[Expected | None]:
-    """A single hand, in the place of its side."""
-    if len(hands) != 1:
-        return [None, None]
-    return [None, hands[0]] if hands[0].right >= 0.5 else [hands[0], None]
+        self.time = float(state["pair_time"])
 
 
 def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:

@@ -30,6 +30,9 @@ _AROUND: Final = 0.25
 """seconds before and after a frame ..."""
 _OFTEN: Final = 0.6
 """... in so large a share of which both hands must be seen or read for one of them to be filled"""
+_SEEN_BESIDE: Final = 0.6
+"""seconds from a frame in which a hand was seen otherwise, within which it may be filled: the network is sure of hands
+that are not there"""
 _UNSAID: Final = 1e3
 """palm lengths: the error of what is not said"""
 _CONTACT_ON: Final = 0.5
@@ -108,7 +111,11 @@ def rows(readings: Sequence[PairReading]) -> dict[str, NDArray[Any]]:
 def with_readings(
     take: Take, readings: Readings, calibration: Calibration, use: PairUse = PairUse(), *, ordered: bool = True
 ) -> Take:
-    """The take with what was read of both hands; in `ordered` frames a pair that was read must last a little."""
+    """The take with what was read of both hands.
+
+    In `ordered` frames a hand is filled only where the pair lasts a little and the hand was seen not long before or
+    after.
+    """
     if not len(readings):
         return take
     points, form, form_error = calibration.in_take(readings.points, readings.form, readings.form_error)
@@ -129,7 +136,8 @@ def with_readings(
         joined = trusted & seen & fits[:, slot] & use.points
         # A hand is only made up beside one that lies where it was read.
         sure = (readings.together >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
-        filled = trusted & ~seen & sure & fits[:, 1 - slot] & lasting[readings.frame] & use.fill
+        known = lasting & (_beside_seen(take, track) if ordered else True)
+        filled = trusted & ~seen & sure & fits[:, 1 - slot] & known[readings.frame] & use.fill
         read = _Read(
             readings.frame, points[:, slot], readings.error[:, slot], form[:, slot], form_error[:, slot],
             confidence[:, slot],
@@ -168,6 +176,14 @@ def _lasting(take: Take, read: NDArray[np.intp]) -> NDArray[np.bool_]:
     last = np.searchsorted(take.time, take.time + _AROUND, side="right")
     total = np.concatenate([[0], np.cumsum(both)])
     return np.asarray(total[last] - total[first] >= _OFTEN * (last - first))
+
+
+def _beside_seen(take: Take, track: HandTrack) -> NDArray[np.bool_]:
+    """(T,) frames not long before or after one in which the hand was seen otherwise."""
+    seen = np.concatenate([[0], np.cumsum(track.state != State.ABSENT)])
+    first = np.searchsorted(take.time, take.time - _SEEN_BESIDE)
+    last = np.searchsorted(take.time, take.time + _SEEN_BESIDE, side="right")
+    return np.asarray(seen[last] > seen[first])
 
 
 def _agreement(track: HandTrack, frame: NDArray[np.intp], points: Array) -> Array:
