@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +16,27 @@ from torch.optim import Optimizer
 
 log = logging.getLogger(__name__)
 
+_MEMORY: Final = 0.02
+"""share of the newest step in the loss that is told"""
+
 
 class Keeper:
-    """A network and its optimiser, kept in a folder."""
+    """A network and its optimiser, kept in a folder; each group's rate is the highest that it is trained at."""
 
     def __init__(self, folder: Path, network: nn.Module, optimiser: Optimizer) -> None:
         self.folder, self.network, self.optimiser = folder, network, optimiser
         folder.mkdir(parents=True, exist_ok=True)
         self.used, self.best = 0, math.inf
         """samples the network has seen; the least error so far"""
+        self.loss = math.nan
+        """running mean over the last steps"""
+        self._rates = [group["lr"] for group in optimiser.param_groups]
+        self._began, self._at_start = time.monotonic(), 0
+
+    @property
+    def pace(self) -> float:
+        """Samples a second since the run began or was taken up."""
+        return round((self.used - self._at_start) / max(time.monotonic() - self._began, 1e-9), 1)
 
     def resume(self) -> bool:
         """Take up the checkpoint, if there is one."""
@@ -34,26 +47,34 @@ class Keeper:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.used, self.best = state["used"], state["best"]
+        self._began, self._at_start = time.monotonic(), self.used
         log.info("going on after %d samples", self.used)
         return True
 
-    def step(self, total: Tensor, *, rate: float, clip: float) -> None:
-        """One step down a loss; none where it is not a number, which one bad sample in a million can make it."""
-        if not bool(torch.isfinite(total)):
+    def step(self, total: Tensor, count: int, *, share: float, clip: float) -> None:
+        """One step down the loss of `count` samples, at a share of the highest rates.
+
+        None is made where the loss is not a number, which one bad sample in a million can make it.
+        """
+        self.used += count
+        value = float(total.detach())
+        if not math.isfinite(value):
             log.warning("a loss that is not a number was passed over")
             return
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * share
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         length = nn.utils.clip_grad_norm_(self.network.parameters(), clip)
         if bool(torch.isfinite(length)):
             self.optimiser.step()
+        self.loss = value if math.isnan(self.loss) else self.loss + _MEMORY * (value - self.loss)
 
     def report(self, error: float, record: dict[str, Any]) -> None:
         """Add a line to the curve and save; the network is the best so far if its error is the least."""
+        line = {"used": self.used, "loss": self.loss, "pace": self.pace, **record}
         with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"used": self.used, **record}) + "\n")
+            file.write(json.dumps(line) + "\n")
         if error < self.best:
             self.best = error
             self._save("best.pt", whole=False)
@@ -68,6 +89,6 @@ class Keeper:
         temporary.replace(self.folder / name)
 
 
-def cosine(used: int, samples: int, *, peak: float, warm_up: int) -> float:
-    """A rate that rises over the first samples and falls to zero over all of them."""
-    return peak * min(1.0, used / warm_up + 0.05) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, used / samples)))
+def cosine(used: int, samples: int, *, warm_up: int) -> float:
+    """A share that rises over the first samples and falls to zero over all of them."""
+    return min(1.0, used / warm_up + 0.05) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, used / samples)))

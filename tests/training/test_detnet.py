@@ -173,9 +173,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shards: Path, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         first.train(48)
     second = Run(tmp_path / "cut", config, data, None)
-    assert second.seen == 48
+    assert second.keeper.used == 48
     second.train(48)
-    assert second.seen == whole.seen == 96
+    assert second.keeper.used == whole.keeper.used == 96
     assert len((tmp_path / "cut" / "curve.jsonl").read_text().splitlines()) == 2
 
 

@@ -152,11 +152,11 @@ def test_a_run_learns_stops_and_goes_on(pool: np.ndarray, tmp_path: Path) -> Non
     small = {"width": 32, "batch": 64, "store": 512}
     run = Run(tmp_path, Config(**small, samples=640))
     run.train(every=320)
-    assert run.used == 640 and (tmp_path / "best.pt").exists()
+    assert run.keeper.used == 640 and (tmp_path / "best.pt").exists()
     longer = Run(tmp_path, Config(**small, samples=960))
-    assert longer.used == 640
+    assert longer.keeper.used == 640
     for mine, theirs in zip(longer.network.parameters(), run.network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     longer.train(every=320)
-    assert longer.used == 960
+    assert longer.keeper.used == 960
     assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 3

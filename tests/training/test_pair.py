@@ -95,9 +95,9 @@ def test_a_run_learns_stops_and_goes_on(pool: Pool, tmp_path: Path) -> None:
     small = {"width": 48, "batch": 128}
     run = Run(tmp_path, Config(**small, samples=512), pool, held_out)
     run.train(every=256)
-    assert run.used == 512 and (tmp_path / "best.pt").exists()
+    assert run.keeper.used == 512 and (tmp_path / "best.pt").exists()
     longer = Run(tmp_path, Config(**small, samples=20_480), pool, held_out)
-    assert longer.used == 512
+    assert longer.keeper.used == 512
     for mine, theirs in zip(longer.network.parameters(), run.network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     longer.train(every=20_480)

@@ -44,7 +44,7 @@ def curves(runs: Sequence[Path], out: Path) -> None:
     before = 0
     for run in runs:
         points = [json.loads(line) for line in (run / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
-        seen = [before + point["seen"] for point in points]
+        seen = [before + point["used"] for point in points]
         axes[0].plot(seen, [point["aligned"] * _PALM for point in points], label=f"{run.name}, all points")
         axes[0].plot(seen, [point["aligned_hidden"] * _PALM for point in points], ":", label=f"{run.name}, hidden ones")
         axes[1].plot(seen, [point["pixels"] for point in points], label=run.name)

@@ -15,7 +15,6 @@ import argparse
 import json
 import logging
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
+from training.runs import Keeper, cosine
 
 from .losses import Weights, loss
 from .network import CROP, DetNet, Heads
@@ -102,23 +102,20 @@ def similarity_errors(points: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.f
 
 
 class Run:
-    """A training run in a folder: checkpoint.pt to go on from, best.pt to keep, curve.jsonl to look at."""
+    """A training run in a folder."""
 
     def __init__(self, folder: Path, config: Config, shards: Shards, start: Path | None) -> None:
-        self.folder, self.config, self.shards = folder, config, shards
-        folder.mkdir(parents=True, exist_ok=True)
+        self.config = config
         torch.manual_seed(config.seed)
         self.network = build(config, start, shards)
         rate = _HEADS_RATE[config.stage]
         own = [] if self.network.heads.own is None else list(self.network.heads.own.parameters())
         known = {id(parameter) for parameter in own}
         rest = [parameter for parameter in self.network.heads.parameters() if id(parameter) not in known]
-        groups = [{"params": rest, "base": rate}, *([{"params": own, "base": _OWN_RATE}] if own else [])]
-        self.optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=config.weight_decay)
-        self.seen, self.best = 0, math.inf
+        groups = [{"params": rest, "lr": rate}, *([{"params": own, "lr": _OWN_RATE}] if own else [])]
+        self.keeper = Keeper(folder, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
         self.take(shards)
-        if (folder / "checkpoint.pt").exists():
-            self._resume()
+        self.keeper.resume()
 
     def take(self, shards: Shards) -> None:
         """Go on with these shards, of which earlier ones keep their held-out rows."""
@@ -127,75 +124,36 @@ class Run:
         self.shards, self.validation = shards, np.concatenate(kept)
         self.training = np.setdiff1d(np.arange(len(shards)), self.validation)
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.seen, self.best = state["seen"], state["best"]
-        log.info("going on after %d crops", self.seen)
-
-    def _save(self, name: str, *, whole: bool) -> None:
-        state: dict[str, Any] = {"network": self.network.state_dict(), "seen": self.seen, "best": self.best}
-        if whole:
-            state["optimiser"] = self.optimiser.state_dict()
-        temporary = self.folder / f"{name}.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / name)
-
-    def _set_rate(self) -> None:
-        share = self.seen / self.config.samples
-        factor = min(1.0, self.seen / _WARM_UP + 0.05) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * factor
-
     def train(self, every: int, renewed: Callable[[], Shards] | None = None) -> None:
         """Until `samples` crops were seen; validates, saves and asks for the shards there are after each `every`."""
-        config = self.config
-        began, at_start, smooth, terms = time.monotonic(), self.seen, math.nan, {}
-        while self.seen < config.samples:
+        config, keeper = self.config, self.keeper
+        terms: dict[str, float] = {}
+        while keeper.used < config.samples:
             # The order depends on how far the run is alone, so that a resumed run sees what a whole one does.
-            random = np.random.default_rng([config.seed, self.seen])
-            due = min((self.seen // every + 1) * every, config.samples)
-            while self.seen < due:
+            random = np.random.default_rng([config.seed, keeper.used])
+            due = min((keeper.used // every + 1) * every, config.samples)
+            while keeper.used < due:
                 order = random.permutation(self.training)
                 for begin in range(0, len(order) - config.batch + 1, config.batch):
-                    self._set_rate()
                     rows = np.sort(order[begin : begin + config.batch])
                     out = self.network.heads(**self.shards.features(rows, list(TAPS)))
                     total, terms = loss(out, self.shards.targets(rows), config.weights)
-                    self.optimiser.zero_grad(set_to_none=True)
-                    total.backward()
-                    nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-                    self.optimiser.step()
-                    value = float(total.detach())
-                    smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
-                    self.seen += config.batch
-                    if self.seen >= due:
+                    share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
+                    keeper.step(total, config.batch, share=share, clip=_CLIP)
+                    if keeper.used >= due:
                         break
-            self._report(smooth, terms, (self.seen - at_start) / (time.monotonic() - began))
+            self._report(terms)
             if renewed is not None:
                 self.take(renewed())
 
-    def _report(self, smooth: float, terms: dict[str, float], pace: float) -> None:
+    def _report(self, terms: dict[str, float]) -> None:
+        keeper = self.keeper
         errors = validate(self.network, self.shards, self.validation)
-        record = {
-            "seen": self.seen,
-            "rows": len(self.training),
-            "loss": smooth,
-            "pace": round(pace, 1),
-            **errors,
-            "terms": terms,
-        }
-        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        keeper.report(errors["aligned"], {"rows": len(self.training), **errors, "terms": terms})
         log.info(
             "%d crops, %.0f/s, loss %.3f, %.2f px, %.4f palms aligned",
-            self.seen, pace, smooth, errors["pixels"], errors["aligned"],
+            keeper.used, keeper.pace, keeper.loss, errors["pixels"], errors["aligned"],
         )  # fmt: skip
-        if errors["aligned"] < self.best:
-            self.best = errors["aligned"]
-            self._save("best.pt", whole=False)
-        self._save("checkpoint.pt", whole=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

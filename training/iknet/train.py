@@ -11,21 +11,19 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from blender_handmocap.engine.fit.hinges import pack
 from blender_handmocap.engine.hand.free import free_hinges
 from training.footage import poses
+from training.runs import Keeper, cosine
 
 from .batches import Batch, Generator, Observed
 from .held_out import NOISES, HeldOut, local_errors
@@ -99,81 +97,44 @@ def pool_of(run: Path, seed: int) -> NDArray[np.float32]:
 
 
 class Run:
-    """A training run in a folder: checkpoint.pt to go on from, best.pt to keep, curve.jsonl to look at."""
+    """A training run in a folder."""
 
     def __init__(self, folder: Path, config: Config, seen: Sequence[Observed] = ()) -> None:
-        self.folder, self.config = folder, config
-        folder.mkdir(parents=True, exist_ok=True)
+        self.config = config
         torch.manual_seed(config.seed)
         self.network = IKNet(config.width)
         groups = [
-            {"params": list(self.network.stack.parameters()), "base": _RATE},
-            {"params": list(self.network.last.parameters()), "base": _LAST_RATE},
+            {"params": list(self.network.stack.parameters()), "lr": _RATE},
+            {"params": list(self.network.last.parameters()), "lr": _LAST_RATE},
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=_RATE, weight_decay=config.weight_decay)
+        self.keeper = Keeper(folder, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
         self.generator = Generator(pool_of(folder, config.seed), seen)
         self.held_out = HeldOut.make(folder / "held_out.npz")
-        self.used, self.best = 0, math.inf
-        if (folder / "checkpoint.pt").exists():
-            self._resume()
-        else:
+        if not self.keeper.resume():
             first = self.generator.batch(np.random.default_rng([config.seed, 2]), _STATISTICS)
             self.network.prepare(first.features, first.truth.rotation)
 
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.used, self.best = state["used"], state["best"]
-        log.info("going on after %d hands", self.used)
-
-    def _save(self, name: str, *, whole: bool) -> None:
-        state: dict[str, Any] = {"network": self.network.state_dict(), "used": self.used, "best": self.best}
-        if whole:
-            state["optimiser"] = self.optimiser.state_dict()
-        temporary = self.folder / f"{name}.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / name)
-
-    def _set_rate(self) -> None:
-        share = min(1.0, self.used / self.config.samples)
-        factor = min(1.0, self.used / _WARM_UP + 0.05) * (0.5 + 0.5 * math.cos(math.pi * share))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * factor
-
     def train(self, every: int) -> None:
         """Until `samples` hands were used; validates and saves after each `every` hands."""
-        config = self.config
+        config, keeper = self.config, self.keeper
         # What is made depends on how far the run is, so that a resumed run does not see its first hands again.
-        store = Store(self.generator, config, np.random.default_rng([config.seed, 3, self.used]))
-        began, at_start, smooth, step = time.monotonic(), self.used, math.nan, 0
-        while self.used < config.samples:
-            self._set_rate()
+        store = Store(self.generator, config, np.random.default_rng([config.seed, 3, keeper.used]))
+        step = 0
+        while keeper.used < config.samples:
             batch = store.draw(step)
             total, terms = loss(self.network(batch.features), batch.truth, config.weights)
-            self.optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-            self.optimiser.step()
-            value = float(total.detach())
-            smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
-            self.used += config.batch
+            share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
+            keeper.step(total, config.batch, share=share, clip=_CLIP)
             step += 1
-            if self.used // every != (self.used - config.batch) // every or self.used >= config.samples:
-                self._report(smooth, terms, (self.used - at_start) / (time.monotonic() - began))
+            if keeper.used // every != (keeper.used - config.batch) // every or keeper.used >= config.samples:
+                self._report(terms)
 
-    def _report(self, smooth: float, terms: dict[str, float], pace: float) -> None:
+    def _report(self, terms: dict[str, float]) -> None:
+        keeper = self.keeper
         errors = validate(self.network, self.held_out)
-        record = {"used": self.used, "loss": smooth, "pace": round(pace, 1), "degrees": errors, "terms": terms}
-        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        keeper.report(sum(errors.values()) / len(errors), {"degrees": errors, "terms": terms})
         shown = ", ".join(f"{noise} mm {error:.2f}" for noise, error in errors.items())
-        log.info("%d hands, %.0f/s, loss %.4f, degrees at %s", self.used, pace, smooth, shown)
-        mean = sum(errors.values()) / len(errors)
-        if mean < self.best:
-            self.best = mean
-            self._save("best.pt", whole=False)
-        self._save("checkpoint.pt", whole=True)
+        log.info("%d hands, %.0f/s, loss %.4f, degrees at %s", keeper.used, keeper.pace, keeper.loss, shown)
 
 
 @torch.no_grad()

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -169,7 +167,6 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
     keeper = Keeper(run, heads, optimiser)
     keeper.resume()
     (run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
-    began, at_start, smooth = time.monotonic(), keeper.used, math.nan
     terms: dict[str, float] = {}
     while keeper.used < config.samples:
         random = np.random.default_rng([config.seed, keeper.used])
@@ -179,17 +176,14 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
             truth = data.targets(rows)
             out = heads(*data.features(rows).values(), *told(truth, definition, random, config.following))
             total, terms = loss(out, truth, config.weights)
-            rate = cosine(keeper.used, config.samples, peak=config.rate, warm_up=_WARM_UP)
-            keeper.step(total, rate=rate, clip=_CLIP)
-            value = float(total.detach())
-            smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
-            keeper.used += config.batch
+            share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
+            keeper.step(total, config.batch, share=share, clip=_CLIP)
         errors = validate(heads, data, data.validation, definition, config.following)
-        pace = round((keeper.used - at_start) / (time.monotonic() - began), 1)
-        record = {"rows": len(data.training), "loss": smooth, "pace": pace, **errors, "terms": terms}
-        keeper.report(_score(errors), record)
+        keeper.report(_score(errors), {"rows": len(data.training), **errors, "terms": terms})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in errors.items())
-        log.info("%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.training), pace, smooth, shown)
+        log.info(
+            "%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.training), keeper.pace, keeper.loss, shown
+        )
         data = Data(find(shards, complete=list(TAPS)[-1]))
 
 

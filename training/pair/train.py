@@ -11,19 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from training.footage import split, two_hands
+from training.runs import Keeper, cosine
 
 from .batches import Batch, Pool, draw
 from .network import Between
@@ -117,72 +116,39 @@ def validate(network: Between, batch: Batch) -> dict[str, float]:
 
 
 class Run:
-    """A training run in a folder: checkpoint.pt to go on from, best.pt to keep, curve.jsonl to look at."""
+    """A training run in a folder."""
 
     def __init__(self, folder: Path, config: Config, pool: Pool, held_out: HeldOut) -> None:
-        self.folder, self.config, self.pool, self.held_out = folder, config, pool, held_out
-        folder.mkdir(parents=True, exist_ok=True)
+        self.config, self.pool, self.held_out = config, pool, held_out
         torch.manual_seed(config.seed)
         self.network = Between(config.width)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=config.weight_decay)
-        self.used, self.best = 0, math.inf
-        if (folder / "checkpoint.pt").exists():
-            self._resume()
-        else:
+        optimiser = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=config.weight_decay)
+        self.keeper = Keeper(folder, self.network, optimiser)
+        if not self.keeper.resume():
             self.network.prepare(draw(pool, np.random.default_rng([config.seed, 1]), 4096).features)
-
-    def _resume(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.used, self.best = state["used"], state["best"]
-        log.info("going on after %d pairs", self.used)
-
-    def _save(self, name: str, *, whole: bool) -> None:
-        state: dict[str, Any] = {"network": self.network.state_dict(), "used": self.used, "best": self.best}
-        if whole:
-            state["optimiser"] = self.optimiser.state_dict()
-        temporary = self.folder / f"{name}.tmp"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / name)
 
     def train(self, every: int) -> None:
         """Until `samples` pairs were used; validates and saves after each `every` pairs."""
-        config = self.config
+        config, keeper = self.config, self.keeper
         # What is drawn depends on how far the run is, so that a resumed run does not see its first pairs again.
-        random = np.random.default_rng([config.seed, 2, self.used])
-        began, at_start, smooth = time.monotonic(), self.used, math.nan
-        while self.used < config.samples:
-            share = self.used / config.samples
-            rate = _RATE * min(1.0, self.used / _WARM_UP + 0.05) * (0.5 + 0.5 * math.cos(math.pi * share))
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
+        random = np.random.default_rng([config.seed, 2, keeper.used])
+        while keeper.used < config.samples:
             batch = draw(self.pool, random, config.batch)
             total, terms = loss(self.network(batch.features), batch, config.weights)
-            self.optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-            self.optimiser.step()
-            value = float(total.detach())
-            smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
-            self.used += config.batch
-            if self.used // every != (self.used - config.batch) // every or self.used >= config.samples:
-                self._report(smooth, terms, (self.used - at_start) / (time.monotonic() - began))
+            share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
+            keeper.step(total, config.batch, share=share, clip=_CLIP)
+            if keeper.used // every != (keeper.used - config.batch) // every or keeper.used >= config.samples:
+                self._report(terms)
 
-    def _report(self, smooth: float, terms: dict[str, float], pace: float) -> None:
+    def _report(self, terms: dict[str, float]) -> None:
+        keeper = self.keeper
         known, unseen = (validate(self.network, batch) for batch in (self.held_out.known, self.held_out.unseen))
-        record = {"used": self.used, "loss": smooth, "pace": round(pace, 1), "known": known, "unseen": unseen}
-        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**record, "terms": terms}) + "\n")
+        judged, _ = loss(self.network(self.held_out.known.features), self.held_out.known, self.config.weights)
+        keeper.report(float(judged.detach()), {"known": known, "unseen": unseen, "terms": terms})
         shown = "; ".join(
             ", ".join(f"{name} {value:.3f}" for name, value in errors.items()) for errors in (known, unseen)
         )
-        log.info("%d pairs, %.0f/s, loss %.3f, %s", self.used, pace, smooth, shown)
-        judged, _ = loss(self.network(self.held_out.known.features), self.held_out.known, self.config.weights)
-        if float(judged.detach()) < self.best:
-            self.best = float(judged.detach())
-            self._save("best.pt", whole=False)
-        self._save("checkpoint.pt", whole=True)
+        log.info("%d pairs, %.0f/s, loss %.3f, %s", keeper.used, keeper.pace, keeper.loss, shown)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
