@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
 import torch
 
 from blender_handmocap.engine.see.iknet import FEATURE_COUNT
-from training.detnet.export import store_as_half
+from training import onnx_file
 
 from .network import IKNet
 
@@ -31,23 +29,7 @@ def load(run: Path, name: str = "best.pt") -> IKNet:
 
 def export(network: IKNet, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    with warnings.catch_warnings():
-        # The newer exporter needs onnxscript and gains nothing for a plain stack of layers.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, FEATURE_COUNT),),
-            str(path),
-            input_names=["features"],
-            output_names=["rotation"],
-            dynamic_axes={"features": {0: "batch"}, "rotation": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(str(path))
-    store_as_half(model)
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    onnx_file.write(network, {"features": torch.zeros(2, FEATURE_COUNT)}, ("rotation",), path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import onnx
 import torch
 
 from blender_handmocap.engine.see.pair import FEATURE_COUNT
-from training.detnet.export import store_as_half
+from training import onnx_file
 
 from .network import Between, Shipped
 
@@ -34,23 +32,7 @@ def load(run: Path, name: str = "best.pt") -> Shipped:
 
 def export(network: Shipped, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    with warnings.catch_warnings():
-        # The newer exporter needs onnxscript and gains nothing for a plain stack of layers.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, FEATURE_COUNT),),
-            str(path),
-            input_names=["features"],
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in ("features", *OUTPUTS)},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(str(path))
-    store_as_half(model)
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    onnx_file.write(network, {"features": torch.zeros(2, FEATURE_COUNT)}, OUTPUTS, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

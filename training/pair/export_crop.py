@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 
@@ -25,7 +23,7 @@ from blender_handmocap.engine.hand.names import KEYPOINT_COUNT
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
 from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, PRESENT, Calibration
-from training.detnet.export import store_as_half
+from training import onnx_file
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
 
@@ -45,7 +43,6 @@ _SHAPES: Final = {
     "points_seen": (HANDS, KEYPOINT_COUNT, POINT_FEATURES),
     "pair": (PAIR_FEATURES,),
 }
-_SMALL: Final = 64
 _CLOSE: Final = 0.1
 """mean error of a hand's points, in shares of its box, up to which it counts as well placed"""
 _STEPS: Final = 60
@@ -61,30 +58,8 @@ def load(run: Path, name: str = "best.pt") -> PairCropNet:
 
 def export(network: PairCropNet, path: Path, calibration: Calibration) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    with torch.no_grad():
-        for parameter in (*network.parameters(), *network.buffers()):
-            # Round first, so that torch and the file hold the same numbers.
-            if parameter.dtype == torch.float32 and parameter.numel() > _SMALL:
-                parameter.copy_(parameter.half().float())
-    with warnings.catch_warnings():
-        # The newer exporter needs onnxscript and gains nothing for a plain stack of convolutions.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            tuple(torch.zeros(2, *_SHAPES[name]) for name in INPUTS),
-            str(path),
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load(str(path))
-    store_as_half(model)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = CALIBRATION_KEY, calibration.to_text()
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    given = {name: torch.zeros(2, *_SHAPES[name]) for name in INPUTS}
+    onnx_file.write(network, given, OUTPUTS, path, metadata={CALIBRATION_KEY: calibration.to_text()})
 
 
 @torch.no_grad()

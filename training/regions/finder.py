@@ -27,8 +27,8 @@ from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import PALM_INPUT, crop_of_hand, difference
 from blender_handmocap.engine.see.regions import Region, decoded
+from training import onnx_file
 
-from . import onnx_file
 from .network import Finder, Targets, loss, mirrored, targets_of
 from .pictures import ABSENT, HARDLY, THERE, UNKNOWN
 from .taps import GRID as TAP_GRID, TAPS, compute_missing, find

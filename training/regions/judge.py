@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training import onnx_file
 from training.detnet.trunk import TAPS as TRUNK_TAPS
 
-from . import onnx_file
 from .crops import TAPS
 
 log = logging.getLogger(__name__)
