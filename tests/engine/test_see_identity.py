@@ -120,6 +120,17 @@ def test_a_false_hand_is_left_out() -> None:
     assert labels[20, 9] == NOBODY
 
 
+@pytest.mark.parametrize(("frames", "clip", "stays"), [(2, 60, False), (8, 60, True), (2, 10, True)])
+def test_a_glimpse_of_a_second_hand_is_none_in_a_whole_clip(frames: int, clip: int, stays: bool) -> None:
+    labels = (
+        Story()
+        .tell(0, range(clip), still(100), right=0.9)
+        .tell(9, range(4, 4 + frames), still(300), right=0.1, confidence=0.9)
+        .labels()
+    )
+    assert labels[4, 9] == (LEFT if stays else NOBODY) and labels[4, 0] == RIGHT
+
+
 def test_the_nearer_person_is_the_performer() -> None:
     story = Story()
     story.tell(0, range(60), still(150), right=0.95).tell(1, range(60), still(350), right=0.05)

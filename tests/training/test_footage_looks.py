@@ -69,11 +69,12 @@ def test_each_part_of_the_lens_changes_the_picture_and_keeps_its_size(change: di
     assert np.corrcoef(changed.mean(2).ravel(), plain.mean(2).ravel())[0, 1] > 0.4
 
 
-def test_noise_grows_with_light_as_asked() -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_noise_grows_with_light_as_asked(quick: bool) -> None:
     random = np.random.default_rng(0)
     for level in (0.1, 0.4):
         light = np.full((200, 200, 3), level, np.float32)
-        noisy = lens._noisy(light, Lens(shot_noise=0.05), random)
+        noisy = lens._noisy(light, Lens(shot_noise=0.05), random, quick=quick)
         assert noisy.std() == pytest.approx(0.05 * np.sqrt(level), rel=0.05)
 
 

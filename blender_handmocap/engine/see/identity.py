@@ -39,6 +39,10 @@ _DOUBT: Final = 0.05
 """Confidence under which a piece is better left out."""
 _LINK_WEIGHT: Final = 0.1
 _LINK_LIMIT: Final = 3.0
+_GLIMPSE: Final = 0.1
+"""seconds of sure sight in all below which a side was not there ..."""
+_WHOLE_CLIP: Final = 1.0
+"""... in clips that last so many seconds"""
 _LONG_GAP: Final = 0.3
 """Seconds without a picture of the hand after which it may have been exchanged."""
 _CLOSE: Final = 0.5
@@ -174,7 +178,20 @@ def decide_sides(seen: Sightings, hands: Hands = "auto", *, ordered: bool = True
     allowed = [index for index, side in enumerate(SIDES) if hands in ("auto", "both", side)]
     for piece, label in zip(pieces, _best_labels(pieces, allowed, ordered), strict=True):
         labels[piece.rows] = label
+    if ordered:
+        for index in range(len(SIDES)):
+            if _is_glimpse(seen, labels == index):
+                labels[labels == index] = NOBODY
     return labels
+
+
+def _is_glimpse(seen: Sightings, own: NDArray[np.bool_]) -> bool:
+    """Whether a whole clip saw a side for so short a moment that it was none: a second look at the other hand, say."""
+    times = np.unique(seen.time)
+    if times[-1] - times[0] < _WHOLE_CLIP:
+        return False
+    step = float(np.median(np.diff(times)))
+    return bool(float(seen.confidence[own].sum()) * step < _GLIMPSE)
 
 
 def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
