@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, Calibration, given
 from training.footage import mesh_gap
@@ -161,7 +162,24 @@ def test_labels_lie_on_the_hands_that_are_drawn() -> None:
                 # Seen points lie on their own hand, or within a cell of its outline.
                 assert (side == slot + 1).mean() > 0.6 or len(places) < 4
                 checked += len(places)
+            _check_maps(truth)
     assert checked > 20 and len(SIDES) == 2
+
+
+def _check_maps(truth: Truth) -> None:
+    """Each cell's depth and point of the surface are those of the hand it shows."""
+    skin = free_hand("right").template
+    for slot in np.flatnonzero(truth.present) if not truth.strangers else []:
+        mine = truth.sides == slot + 1
+        if mine.sum() < 20:
+            continue
+        deep = truth.points3d[slot, :, 2]
+        assert (truth.depth[mine] > deep.min() - 0.03).all()
+        # The forearm, too, is of the hand.
+        assert np.median(truth.depth[mine]) < deep.max() + 0.03
+        apart = np.linalg.norm(truth.surface[mine][::7, None] - skin, axis=-1).min(1)
+        assert np.median(apart) < 0.006
+    assert not truth.depth[truth.sides == 0].any() and not truth.surface[truth.sides == 0].any()
 
 
 def test_a_mirrored_truth_changes_sides() -> None:
@@ -170,9 +188,13 @@ def test_a_mirrored_truth_changes_sides() -> None:
         present=np.array([1, 0], np.uint8), pair=False, strangers=False, points2d=labels["points2d"][0].astype(float),
         points3d=labels["points3d"][0].astype(float), visible=labels["visible"][0], palm=0.09,
         gap=labels["gap"][0].astype(float), sides=np.eye(56, dtype=np.uint8),
+        surface=np.arange(56 * 56 * 3, dtype=float).reshape(56, 56, 3), depth=np.eye(56) * 0.5,
     )  # fmt: skip
     mirror = one.mirrored()
     assert mirror.present.tolist() == [0, 1]
     np.testing.assert_allclose(mirror.points2d[RIGHT, :, 0], CROP - 1 - one.points2d[LEFT, :, 0])
     np.testing.assert_allclose(mirror.points3d[RIGHT] * [-1, 1, 1], one.points3d[LEFT])
     assert mirror.gap[2, 1] == one.gap[1, 2] and mirror.sides[0, -1] == 2
+    # The surface is the right hand's for both, so that only its place in the picture changes.
+    np.testing.assert_array_equal(mirror.surface[3, 55], one.surface[3, 0])
+    assert mirror.depth[0, -1] == 0.5

@@ -89,7 +89,11 @@ class Truth:
     gap: Array
     """(6, 6) metres between CONTACT_PARTS of the left and of the right hand, at most mesh_gap.FAR"""
     sides: NDArray[np.uint8]
-    """(56, 56) 0 no hand, 1 left, 2 right"""
+    """(56, 56) 0 no hand, 1 left, 2 right; maps hold what their cells' middles show"""
+    surface: Array
+    """(56, 56, 3) metres: which point of the canonical right hand at rest is seen; 0 off the hands"""
+    depth: Array
+    """(56, 56) metres along the crop's own ray; 0 off the hands"""
 
     def mirrored(self) -> Truth:
         """The same in the mirror: left is right."""
@@ -105,6 +109,8 @@ class Truth:
             palm=self.palm,
             gap=self.gap.T.copy(),
             sides=np.array([0, 2, 1], np.uint8)[self.sides[:, ::-1]],
+            surface=self.surface[:, ::-1].copy(),
+            depth=self.depth[:, ::-1].copy(),
         )
 
 
@@ -224,11 +230,8 @@ def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: 
         present[slot] = 1
         points2d[slot], points3d[slot] = places, hand.keypoints3d @ own_axes
         visible[slot] = hand.visible & shown
-    size = CROP_SIZE // MAP_SIZE
-    sides = cut(np.repeat(picture.side[..., None] * 100, 3, axis=2), crop, CROP_SIZE, replicate=False)[..., 0]
-    middle = sides[size // 2 :: size, size // 2 :: size]
+    sides, surface, depth = _maps(picture, matrix, own_axes)
     rest = hand_model("right").rest(scene.betas, scene.size)
-    shown_side = np.where(middle > 150, SIDE_LABEL["right"], np.where(middle > 50, SIDE_LABEL["left"], 0))
     return Truth(
         present=present,
         pair=bool(present.all()),
@@ -238,5 +241,28 @@ def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: 
         visible=visible,
         palm=float(np.linalg.norm(rest.joints[4] - rest.joints[0])),
         gap=gap if present.all() else np.full_like(gap, mesh_gap.FAR),
-        sides=shown_side.astype(np.uint8),
+        sides=sides,
+        surface=surface,
+        depth=depth,
     )
+
+
+def _maps(picture: Picture, matrix: Array, own_axes: Array) -> tuple[NDArray[np.uint8], Array, Array]:
+    """`sides`, `surface` and `depth` of a crop's Truth; `matrix` (2, 3): picture pixels to crop pixels."""
+    size = CROP_SIZE // MAP_SIZE
+    middle = np.arange(MAP_SIZE) * size + (size - 1) / 2
+    # `cut` puts the crop's pixel x at matrix^-1 x, and a picture's integer pixels are centres.
+    cells = np.stack(np.meshgrid(middle, middle), axis=-1)
+    places = (cells - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    nearest = np.rint(places).astype(np.intp)
+    height, width = picture.side.shape
+    within = ((nearest >= 0) & (nearest < [width, height])).all(-1)
+    column, row = np.where(within[..., None], nearest, 0).transpose(2, 0, 1)
+    sides = np.where(within, picture.side[row, column], 0).astype(np.uint8)
+    hand = sides > 0
+    surface = np.where(hand[..., None], picture.correspondence[row, column], 0.0).astype(np.float64)
+    K = picture.scene.K
+    rays = np.stack([(nearest[..., 0] - K[0, 2]) / K[0, 0], (nearest[..., 1] - K[1, 2]) / K[1, 1]], axis=-1)
+    along = rays @ own_axes[:2, 2] + own_axes[2, 2]
+    depth = np.where(hand, picture.depth[row, column] * along, 0.0).astype(np.float64)
+    return sides, surface, depth

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shards of crops around both hands: made by several processes, resumed by the same command.
 
-    python -m training.pair.shards --out DIR --shards 20 --pictures 400 [--crops 3] [--test] [--seed 0]
+    python -m training.pair.shards --out DIR --shards 20 --pictures 400 [--crops 3] [--maps] [--test] [--seed 0]
 
 Shard k holds the same rows whatever the number of processes, and is skipped when it is there. Each is a folder:
 
@@ -15,6 +15,8 @@ Shard k holds the same rows whatever the number of processes, and is skipped whe
     gap.npy          (N, 6, 6) f4          metres between CONTACT_PARTS of the left and of the right hand
     sides.npy        (N, 56, 56) u1        0 no hand, 1 left, 2 right
     strangers.npy    (N,) u1               two hands of one side: `points2d` and the like say nothing
+    surface.npy      (N, 56, 56, 3) f4     with --maps: point of the canonical right hand at rest, metres, 0: no hand
+    depth.npy        (N, 56, 56) f4        with --maps: metres along the crop's own ray, 0: no hand
     features_*.npy                         the trunk's taps, made with the shard
 
 The crops of one picture stand together.
@@ -45,6 +47,7 @@ from training.footage.situations import Sampler
 from .pictures import Situations, Truth, drawn_crops
 
 LABELS: Final = ("present", "pair", "strangers", "points2d", "points3d", "visible", "palm", "gap", "sides")
+MAPS: Final = ("surface", "depth")
 _TRIES: Final = 12
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,8 @@ class Settings:
     crops: int = 3
     """cut from each picture"""
     situations: Situations = field(default_factory=Situations)
+    maps: bool = False
+    """keep what every cell shows as well"""
 
 
 def stream(settings: Settings, shard: int) -> Iterator[list[tuple[NDArray[np.uint8], Truth]]]:
@@ -94,7 +99,7 @@ def write_shard(folder: Path, settings: Settings, shard: int, pictures: int) -> 
             image[len(truths)] = shown
             truths.append(truth)
     image.flush()
-    for name in LABELS:
+    for name in (*LABELS, *(MAPS if settings.maps else ())):
         np.save(unfinished / f"{name}.npy", _column(truths, name))
     compute(unfinished, session(1))
     unfinished.replace(folder)
@@ -133,10 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--crops", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--maps", action="store_true", help="keep what every cell shows as well")
     parser.add_argument("--test", action="store_true", help="draw from the sources kept for testing")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    settings = Settings(seed=options.seed, test=options.test, crops=options.crops)
+    settings = Settings(seed=options.seed, test=options.test, crops=options.crops, maps=options.maps)
     shards = range(options.first, options.first + options.shards)
     make(options.out, settings, shards, options.pictures, options.processes)
     return 0
