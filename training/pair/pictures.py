@@ -20,7 +20,7 @@ from blender_handmocap.engine.see.fusion import ray_rotation
 from blender_handmocap.engine.see.pair_crop import crop_of_pair
 from training.footage import looks, mesh_gap
 from training.footage.crops import CROP_SIZE, crop_matrix, draw_box, keypoints2d
-from training.footage.render import SIDE_LABEL, Picture
+from training.footage.render import Picture
 from training.footage.scene import HandPose, Scene
 from training.footage.situations import Mixture, Sampler
 from training.footage.surface import hand_model
