@@ -50,6 +50,9 @@ class Stored:
 
     times: Array
     values: Array
+    """empty where there was no curve"""
+    still: float | None = None
+    """the property's own value; None in files that do not hold it"""
 
 
 def _pack(numbers: Array) -> bytes:
@@ -71,20 +74,25 @@ def curves_of(armature: bpy.types.Object) -> dict[Key, bpy.types.FCurve]:
     return {} if owner is None else {(curve.data_path, curve.array_index): curve for curve in owner.fcurves}
 
 
-def remember(armature: bpy.types.Object, mark: str, bones: Iterable[str], times: Array) -> None:
-    """Keep what some bones' rotations and locations are at times (T,); adds to what is kept under the mark.
+def remember(
+    armature: bpy.types.Object, mark: str, bones: Iterable[str], times: Array, *, paths: Iterable[Key] = ()
+) -> None:
+    """Keep what some bones' rotations and locations are at times (T,), and the properties at `paths` of the armature.
 
-    A channel without a curve is remembered as such.
+    Adds to what is kept under the mark. A channel without a curve is remembered as such, with its value as it stands.
     """
     actions.channels(armature, f"{armature.name} Hands")
     action = _action(armature)
     kept = dict(action[mark]) if mark in action else {}
     curves = curves_of(armature)
-    for name in bones:
-        for key in _keys_of(armature.pose.bones[name]):
-            curve = curves.get(key)
-            values = np.zeros(0) if curve is None else np.array([curve.evaluate(time) for time in times])
-            kept[f"{key[0]}|{key[1]}"] = {"times": _pack(times), "values": _pack(values)}
+    for key in [*(key for name in bones for key in _keys_of(armature.pose.bones[name])), *paths]:
+        curve = curves.get(key)
+        values = np.zeros(0) if curve is None else np.array([curve.evaluate(time) for time in times])
+        kept[f"{key[0]}|{key[1]}"] = {
+            "times": _pack(times),
+            "values": _pack(values),
+            "still": _value(armature, key),
+        }
     if kept:
         action[mark] = kept
 
@@ -104,7 +112,7 @@ def recalled(armature: bpy.types.Object, mark: str) -> dict[Key, Stored]:
     out = {}
     for name, entry in action[mark].items():
         path, _, index = name.rpartition("|")
-        out[path, int(index)] = Stored(_unpack(entry["times"]), _unpack(entry["values"]))
+        out[path, int(index)] = Stored(_unpack(entry["times"]), _unpack(entry["values"]), entry.get("still"))
     return out
 
 
@@ -124,7 +132,28 @@ def restore_body(armature: bpy.types.Object) -> None:
             channels.write(armature, stored.times, [ValueChannel(path, stored.values, index=index)])
         elif (path, index) in curves:
             owner.fcurves.remove(curves[path, index])
+            # Without its curve a property would stay as the curve left it.
+            if stored.still is not None:
+                _set_value(armature, (path, index), stored.still)
     forget(armature, BODY)
+    armature.update_tag()
+    bpy.context.view_layer.update()
+
+
+def _value(armature: bpy.types.Object, key: Key) -> float:
+    found = armature.path_resolve(key[0])
+    return float(found[key[1]] if hasattr(found, "__len__") else found)
+
+
+def _set_value(armature: bpy.types.Object, key: Key, value: float) -> None:
+    found = armature.path_resolve(key[0])
+    if hasattr(found, "__len__"):
+        found[key[1]] = value
+        return
+    owner, _, name = key[0].rpartition('["')
+    custom = bpy.utils.unescape_identifier(name.removesuffix('"]'))
+    bone = armature.path_resolve(owner)
+    bone[custom] = type(bone[custom])(value)
 
 
 def changed(armature: bpy.types.Object) -> dict[str, Array]:

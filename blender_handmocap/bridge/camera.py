@@ -87,10 +87,40 @@ def picture_size(take: Take) -> tuple[int, int]:
     return int(take.meta["width"]), int(take.meta["height"])
 
 
+def differ_in_size(take: Take) -> bool:
+    """Whether the take is of stills whose sizes differ."""
+    return len({take.picture_size(index) for index in range(len(take))}) > 1 if take.meta.get("sizes") else False
+
+
+def _frame_ratio(scene: bpy.types.Scene) -> float:
+    """Width to height of the camera's frame as it is seen."""
+    render = scene.render
+    return float(render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y))
+
+
+def _pixel_ratio(scene: bpy.types.Scene) -> float:
+    return float(scene.render.pixel_aspect_x / scene.render.pixel_aspect_y)
+
+
+def _lens_of_frames(scene: bpy.types.Scene, take: Take) -> Lens:
+    """The lens in each frame in which it changes, told of the camera's frame.
+
+    Pictures of one size fill the frame's width. Of stills that differ in size each is fitted into the frame as a whole.
+    """
+    if not differ_in_size(take):
+        return lens_of(take.K, *picture_size(take))
+    K = np.broadcast_to(take.K, (len(take), 3, 3))
+    each = [lens_of(K[index], *take.picture_size(index)) for index in range(len(take))]
+    scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = each[0].pixel_aspect
+    width, height = np.array([take.picture_size(index) for index in range(len(take))], dtype=np.float64).T
+    share = np.minimum(1.0, width / height * _pixel_ratio(scene) / _frame_ratio(scene))
+    lens, x, y = (np.array([getattr(one, name)[0] for one in each]) * share for name in ("lens", "shift_x", "shift_y"))
+    return Lens(lens, x, y, each[0].pixel_aspect)
+
+
 def place_camera(scene: bpy.types.Scene, take: Take, frames: ArrayLike) -> bpy.types.Object:
     """Make or update the take's camera and make it the scene's; a lens that changes is keyed at `frames` (T,)."""
-    width, height = picture_size(take)
-    lens = lens_of(take.K, width, height)
+    lens = _lens_of_frames(scene, take)
     camera = find_camera(scene)
     if camera is None:
         camera = bpy.data.objects.new(CAMERA_NAME, bpy.data.cameras.new(CAMERA_NAME))
@@ -105,8 +135,10 @@ def place_camera(scene: bpy.types.Scene, take: Take, frames: ArrayLike) -> bpy.t
     data.lens, data.shift_x, data.shift_y = (float(v[0]) for v in (lens.lens, lens.shift_x, lens.shift_y))
     scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = lens.pixel_aspect
     if len(lens.lens) > 1:
+        # A still has a lens of its own; between two there is none.
+        how = "CONSTANT" if differ_in_size(take) else "LINEAR"
         items = [ValueChannel(name, getattr(lens, name), "Lens") for name in ("lens", "shift_x", "shift_y")]
-        channels.write(data, frames, items, action_name=f"{CAMERA_NAME} Lens")
+        channels.write(data, frames, items, interpolation=how, action_name=f"{CAMERA_NAME} Lens")
     scene.camera = camera
     return camera
 
@@ -179,8 +211,7 @@ def _turn_upright(scene: bpy.types.Scene, background: Any, take: Take, clip: bpy
     turn = unseen_turn(take, clip)
     background.rotation, background.scale = math.radians(turn), 1.0
     if turn in (90.0, 270.0):
-        render = scene.render
-        frame = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+        frame = _frame_ratio(scene)
         lying = clip.size[0] / clip.size[1]
         # Fitted into the frame while it lies; once it stands, its height is to be the frame's width.
         background.frame_method = "FIT"
@@ -215,10 +246,10 @@ def _tell_lens(clip: bpy.types.MovieClip, take: Take) -> None:
 
 def _frame_method(scene: bpy.types.Scene, take: Take) -> str:
     """How the clip must fill the camera's frame to keep its width there, as the lens is fitted to the width."""
+    if differ_in_size(take):
+        return "FIT"
     width, height = picture_size(take)
-    render = scene.render
-    frame = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
-    picture = width * render.pixel_aspect_x / (height * render.pixel_aspect_y)
+    frame, picture = _frame_ratio(scene), width / height * _pixel_ratio(scene)
     if abs(frame / picture - 1.0) < 1e-3:
         return "STRETCH"
     return "CROP" if frame > picture else "FIT"

@@ -23,8 +23,10 @@ from ..engine.take import State, Take
 from . import actions, baked_keys, channels, character_arm, character_hand, rest_skeleton, timing
 from .baked_keys import BAKED, BODY, Edited
 from .channels import BoneChannel, KeyType, ValueChannel, Written
-from .character_arm import Anchor, Body, Place, Reach, Rig, WristMotion
+from .character_arm import Anchor, Body, Place, Reach, WristMotion
+from .character_controls import Switches
 from .character_hand import Hand
+from .character_rig import Rig
 
 Array = NDArray[np.float64]
 Channels = list[BoneChannel | ValueChannel]
@@ -105,8 +107,10 @@ def bake(
         carrying = [channel.bone for channel in body.channels.get(side, [])]
         bones = [item.bone for item in items if isinstance(item, BoneChannel)]
         types = [_KEY_TYPES[State(state)] for state in take.track(side).state[present]]
-        baked_keys.remember(armature, BODY, carrying, shown)
-        items += _switches(armature, side, body.switches.get(side, {}), len(shown))
+        switches = _switches(armature, body.switches.get(side, {}), len(shown))
+        paths = [(switch.data_path, switch.index) for switch in switches]
+        baked_keys.remember(armature, BODY, carrying, shown, paths=paths)
+        items += switches
         baked.written[side] = channels.write(
             armature, shown, items, key_types=types, action_name=f"{armature.name} Hands"
         )
@@ -135,7 +139,7 @@ def _body(rig: Rig, take: Take, hands: Mapping[Side, Hand], times: Array, how: C
         return character_arm.wrists_turned(rig, take, hands, times, how.twist, presets, contact=how.contact)
     if how.contact:
         hands = character_hand.with_pinches(take, hands)
-    return character_arm.fingers_only(rig, hands, times, how.wrist)
+    return character_arm.fingers_only(rig, hands, times, how.wrist, presets)
 
 
 def _channels(skeleton: rest_skeleton.RestSkeleton, hand: Hand, body: Body, present: NDArray[np.bool_]) -> Channels:
@@ -152,16 +156,12 @@ def _preset(bones: BoneMap) -> RigPreset | None:
     return next((preset for preset in PRESETS if preset.name == bones.preset), None)
 
 
-def _switches(
-    armature: bpy.types.Object, side: Side, switches: Mapping[str, tuple[str, float]], count: int
-) -> Channels:
+def _switches(armature: bpy.types.Object, switches: Switches, count: int) -> list[ValueChannel]:
     """Custom properties that must be keyed for the mapped bones to show, such as Rigify's IK_FK."""
-    items: Channels = []
-    for pattern, (name, value) in switches.items():
-        bone = armature.pose.bones.get(filled(pattern, side))
-        if bone is not None and name in bone:
-            path = f'{bone.path_from_id()}["{bpy.utils.escape_identifier(name)}"]'
-            items.append(ValueChannel(path, np.full(count, value), group=bone.name))
+    items = []
+    for bone, (name, value) in switches.items():
+        path = f'{armature.pose.bones[bone].path_from_id()}["{bpy.utils.escape_identifier(name)}"]'
+        items.append(ValueChannel(path, np.full(count, value), group=bone))
     return items
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-import bpy
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +15,13 @@ from ..engine import rotations
 from ..engine.errors import BadInputError
 from ..engine.hand.names import Side
 from ..engine.rigs.arm import Arm, anchor_bones, arm_of, reach, twist_about
-from ..engine.rigs.preset import RigPreset, filled
+from ..engine.rigs.preset import RigPreset
 from ..engine.rigs.skeleton import RestSkeleton
 from ..engine.take import Take
-from . import rig_motion
 from .channels import BoneChannel
+from .character_controls import ArmControls, Switches, controls_of, on_target
 from .character_hand import Hand, with_pinches, with_touches
+from .character_rig import Rig, rotation_channel, transposed
 from .character_touch import brought_together
 from .frames import WORLD_FROM_CAMERA, world_points
 from .rig_motion import RigMotion
@@ -82,53 +82,47 @@ class Body:
     hands: dict[Side, Hand]
     """with wrists as they are to be: joint 0 to the world where it is known"""
     channels: dict[Side, list[BoneChannel]] = field(default_factory=dict)
-    switches: dict[Side, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
+    switches: dict[Side, Switches] = field(default_factory=dict)
+    """bone -> (custom property, value) that must be keyed for the channels to show"""
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Rig:
-    """An armature in its scene."""
-
-    scene: bpy.types.Scene
-    armature: bpy.types.Object
-    skeleton: RestSkeleton
-
-    def motion(self, bones: list[str], times: Array) -> RigMotion:
-        return rig_motion.read(self.scene, self.armature, bones, times)
-
-    def rest(self, bone: str) -> Array:
-        """(3, 3) rest axes of a bone in armature space."""
-        axes: Array = self.skeleton.axes[self.skeleton.index[bone]]
-        return axes
-
-    def head(self, bone: str) -> Array:
-        """(3,) rest head of a bone in armature space."""
-        head: Array = self.skeleton.heads[self.skeleton.index[bone]]
-        return head
-
-    def length(self, arm: Arm) -> float:
-        """Shoulder to wrist over the elbow, armature units."""
-        heads = self.skeleton.heads
-        upper, lower = heads[arm.lower] - heads[arm.upper], heads[arm.wrist] - heads[arm.lower]
-        return float(np.linalg.norm(upper) + np.linalg.norm(lower))
-
-
-def fingers_only(rig: Rig, hands: Mapping[Side, Hand], times: Array, wrist: WristMotion) -> Body:
+def fingers_only(
+    rig: Rig,
+    hands: Mapping[Side, Hand],
+    times: Array,
+    wrist: WristMotion,
+    presets: Mapping[Side, RigPreset | None],
+) -> Body:
     """Nothing of the body, or the take's turning of the wrist added to the body's."""
     body = Body(dict(hands))
     if wrist is WristMotion.KEEP:
         return body
-    motion = rig.motion([hand.wrist for hand in hands.values()], times)
+    controls = _controls(rig, hands, presets)
+    motion = _motion(rig, [hand.wrist for hand in hands.values()], times, controls)
     for side, hand in hands.items():
-        rest = rig.rest(hand.wrist)
-        base = _transposed(motion.carried_rotation(hand.wrist)) @ motion.rotation(hand.wrist)
+        bone = controls[side].target if controls[side].answers_to_target(motion, hand.present) else hand.wrist
+        rest = rig.rest(bone)
+        base = transposed(motion.carried_rotation(bone)) @ motion.rotation(bone)
         root = rotations.matrix_from_quaternion(hand.rotation[:, 0])
         first = root[np.flatnonzero(hand.present)[0]]
         to_bone = rest.T @ hand.fit.palm
         added = to_bone @ (first.T @ root) @ to_bone.T
-        body.channels[side] = [_rotation_channel(hand.wrist, base @ added)]
+        body.channels[side] = [rotation_channel(bone, base @ added)]
     return body
+
+
+def _controls(
+    rig: Rig, hands: Mapping[Side, Hand], presets: Mapping[Side, RigPreset | None]
+) -> dict[Side, ArmControls]:
+    return {side: controls_of(rig.armature, presets[side], hand) for side, hand in hands.items()}
+
+
+def _motion(rig: Rig, bones: list[str], times: Array, controls: Mapping[Side, ArmControls]) -> RigMotion:
+    """What some bones do, and all that says what moves the arms."""
+    mine = [bone for control in controls.values() for bone in control.bones]
+    asked = [key for control in controls.values() for key in control.properties]
+    return rig.motion([*bones, *mine], times, asked)
 
 
 def wrists_turned(
@@ -150,22 +144,30 @@ def wrists_turned(
     }
     names = [hand.wrist for hand in hands.values()] + [name for name in twisting.values() if name is not None]
     names += [rig.skeleton.names[bone] for arm in arms.values() if arm for bone in (arm.upper, arm.lower)]
-    motion = rig.motion(names, times)
-    by_controls = any(_target(rig.armature, presets[side], side) for side in hands)
-    touching = brought_together(rig, take, hands, motion, arms, by_controls, body.notes) if contact else {}
+    controls = _controls(rig, hands, presets)
+    motion = _motion(rig, names, times, controls)
+    by_target = {side: controls[side].answers_to_target(motion, hand.present) for side, hand in hands.items()}
+    wrists = {side: controls[side].wrist for side in hands}
+    movable = all(by_target[side] or arms[side] is not None for side in hands)
+    touching = brought_together(rig, take, hands, motion, arms, wrists, movable, body.notes) if contact else {}
     body.hands |= touching
     for side, hand in hands.items():
         seen = WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
-        wanted = _transposed(motion.turned) @ seen @ hand.fit.palm.T @ rig.rest(hand.wrist)
+        wanted = transposed(motion.turned) @ seen @ hand.fit.palm.T @ rig.rest(hand.wrist)
         bone, arm = twisting[side], arms[side]
-        if side in touching and arm is not None:
+        where = motion.posed[wrists[side]][:, :3, 3]
+        if side in touching:
             where = motion.in_armature(touching[side].translation)
+        body.switches[side] = controls[side].switches(by_target[side])
+        if by_target[side]:
+            # The rig hands the wrist's twist down its forearm by itself.
+            body.channels[side] = [on_target(rig, motion, hand, controls[side].target, wanted, where)]
+            continue
+        if side in touching and arm is not None:
             share = None if bone is None else (bone, twist)
             body.channels[side] = _on_arm(rig, motion, hand, arm, wanted, where, share, body.notes)
         else:
             body.channels[side] = _twisted(rig, motion, hand, wanted, bone, twist)
-        preset = presets[side]
-        body.switches[side] = preset.switches if preset is not None else {}
         if twist > 0.0 and bone is None:
             body.notes.append(f"The {side} forearm was not found, so it takes over no twist.")
     return body
@@ -184,12 +186,12 @@ def _twisted(
     """The wrist at `wanted` (T, 3, 3) in armature space, part of its twist handed to a bone of the forearm."""
     carried = motion.carried_rotation(hand.wrist)
     if bone is None:
-        return [_rotation_channel(hand.wrist, _transposed(carried) @ wanted)]
+        return [rotation_channel(hand.wrist, transposed(carried) @ wanted)]
     forearm = motion.rotation(bone)
     turned, carried = _with_twist(rig, hand, wanted, bone, share, forearm=forearm, carried=carried)
     return [
-        _rotation_channel(bone, _transposed(motion.carried_rotation(bone)) @ turned),
-        _rotation_channel(hand.wrist, _transposed(carried) @ wanted),
+        rotation_channel(bone, transposed(motion.carried_rotation(bone)) @ turned),
+        rotation_channel(hand.wrist, transposed(carried) @ wanted),
     ]
 
 
@@ -202,9 +204,9 @@ def _with_twist(
     # The wrist's turn away from the resting hand, told in the forearm's own axes.
     rest_to_rest = rig.rest(bone).T @ rig.rest(hand.wrist)
     local_axis = rig.rest(bone).T @ axis
-    angle = twist_about(_transposed(forearm) @ wanted @ rest_to_rest.T, local_axis) * share
+    angle = twist_about(transposed(forearm) @ wanted @ rest_to_rest.T, local_axis) * share
     turned = forearm @ rotations.matrix_from_vector(local_axis * angle[:, None])
-    return turned, turned @ _transposed(forearm) @ carried
+    return turned, turned @ transposed(forearm) @ carried
 
 
 def in_space(
@@ -220,7 +222,8 @@ def in_space(
 ) -> Body:
     """The hands where they were seen, on the character's scale, carried by its arms or its IK controls."""
     arms = {side: arm_of(rig.skeleton, hand.bones) for side, hand in hands.items()}
-    targets = {side: _target(rig.armature, presets[side], side) for side in hands}
+    controls = _controls(rig, hands, presets)
+    targets = {side: control.target for side, control in controls.items()}
     lost = [side for side in hands if arms[side] is None]
     if lost:
         raise BadInputError(
@@ -232,14 +235,14 @@ def in_space(
     if not anchor:
         raise BadInputError(f"{rig.armature.name} has no head bone that can be told; anchor the hands to the chest.")
     names = [anchor, *(rig.skeleton.names[bone] for arm in arms.values() if arm for bone in (arm.upper, arm.lower))]
-    names += [hand.wrist for hand in hands.values()] + [target for target in targets.values() if target]
+    names += [hand.wrist for hand in hands.values()]
     twisting = {
         side: _twisting_bone(rig, arm, presets[side])
         for side, arm in arms.items()
         if arm is not None and twist > 0.0 and not targets[side]
     }
     names += list(twisting.values())
-    motion = rig.motion(names, times)
+    motion = _motion(rig, names, times, controls)
     placed = _placed(rig, take, hands, arms, motion, anchor, place)
     if contact:
         placed = with_touches(take, placed)
@@ -247,24 +250,16 @@ def in_space(
     for side, hand in placed.items():
         arm, target = arms[side], targets[side]
         assert arm is not None
-        wanted = _transposed(motion.turned) @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
+        wanted = transposed(motion.turned) @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
         wanted = wanted @ hand.fit.palm.T @ rig.rest(hand.wrist)
         where = motion.in_armature(hand.translation)
+        body.switches[side] = controls[side].switches(bool(target))
         if target:
-            body.channels[side] = [_on_target(rig, motion, hand, target, wanted, where)]
-            preset = presets[side]
-            body.switches[side] = preset.target_switches if preset is not None else {}
+            body.channels[side] = [on_target(rig, motion, hand, target, wanted, where)]
             continue
         share = (twisting[side], twist) if side in twisting else None
         body.channels[side] = _on_arm(rig, motion, hand, arm, wanted, where, share, body.notes)
-        preset = presets[side]
-        body.switches[side] = preset.switches if preset is not None else {}
     return body
-
-
-def _target(armature: bpy.types.Object, preset: RigPreset | None, side: Side) -> str:
-    name = filled(preset.target, side) if preset is not None and preset.target else ""
-    return name if name in armature.pose.bones else ""
 
 
 def _above(skeleton: RestSkeleton, bone: int) -> str:
@@ -335,17 +330,6 @@ def _facing(rig: Rig, arms: Mapping[Side, Arm | None], turned: Array) -> Array:
     return np.stack([left, np.cross(up, left), up], axis=1)
 
 
-def _on_target(rig: Rig, motion: RigMotion, hand: Hand, target: str, wanted: Array, where: Array) -> BoneChannel:
-    """The IK control at the wrist's place, turned as the hand is."""
-    turned = wanted @ rig.rest(hand.wrist).T @ rig.rest(target)
-    offset = rig.rest(target).T @ (rig.head(target) - rig.head(hand.wrist))
-    head = where + (turned @ offset[:, None])[..., 0]
-    away = head - motion.carried[target][:, :3, 3]
-    location = np.linalg.solve(motion.shift[target], away[..., None])[..., 0]
-    basis = _transposed(motion.carried_rotation(target)) @ turned
-    return BoneChannel(target, rotations.continuous(rotations.quaternion_from_matrix(basis)), location)
-
-
 def _on_arm(
     rig: Rig,
     motion: RigMotion,
@@ -386,12 +370,4 @@ def _on_arm(
             rig, hand, wanted, bone, share, forearm=turned[bone], carried=carried[hand.wrist]
         )
     turned[hand.wrist] = wanted
-    return [_rotation_channel(bone, _transposed(carried[bone]) @ turned[bone]) for bone in turned]
-
-
-def _rotation_channel(bone: str, basis: Array) -> BoneChannel:
-    return BoneChannel(bone, rotations.continuous(rotations.quaternion_from_matrix(basis)))
-
-
-def _transposed(matrix: Array) -> Array:
-    return np.swapaxes(matrix, -1, -2)
+    return [rotation_channel(bone, transposed(carried[bone]) @ turned[bone]) for bone in turned]

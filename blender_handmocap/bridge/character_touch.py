@@ -18,7 +18,7 @@ from .frames import WORLD_FROM_CAMERA
 from .rig_motion import RigMotion
 
 if TYPE_CHECKING:
-    from .character_arm import Rig
+    from .character_rig import Rig
 
 _NEAR: Final = 0.3
 """share of its length by which an arm may be moved so that hands touch; more would be another gesture of the body"""
@@ -32,13 +32,14 @@ def brought_together(
     hands: Mapping[Side, Hand],
     motion: RigMotion,
     arms: Mapping[Side, Arm | None],
-    by_controls: bool,
+    wrists: Mapping[Side, str],
+    movable: bool,
     notes: list[str],
 ) -> dict[Side, Hand]:
     """The hands in the world where the body has them, moved so that what touches in the take touches here.
 
-    Empty, with a note where there is something to say, when nothing touches or the arms cannot do it, as where they
-    are moved `by_controls`.
+    `wrists` are the bones that show where each hand is, whatever moves the arms. Empty, with a note where there is
+    something to say, when nothing touches or an arm is not `movable`.
     """
     if len(hands) < 2:
         return {}
@@ -47,22 +48,21 @@ def brought_together(
         rotation = hand.rotation.copy()
         root = WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(hand.rotation[:, 0])
         rotation[:, 0] = rotations.continuous(rotations.quaternion_from_matrix(root))
-        where = motion.in_world(motion.posed[hand.wrist][:, :3, 3])
+        where = motion.in_world(motion.posed[wrists[side]][:, :3, 3])
         placed[side] = replace(hand, rotation=rotation, translation=where)
     kept = with_touches(take, placed)
     moved = {side: np.linalg.norm(kept[side].translation - placed[side].translation, axis=-1) for side in hands}
     farthest = max(float(moved[side][hand.present].max()) for side, hand in hands.items())
     if farthest < _UNMOVED:
         return {}
-    if by_controls or any(arm is None for arm in arms.values()):
+    if not movable:
         notes.append(
-            f"The arms of {rig.armature.name} are moved by controls, so its hands were not brought together where "
-            "they touch; take over Hands in Space for that."
+            f"An arm of {rig.armature.name} was not found, so its hands were not brought together where they touch; "
+            "choose forearm and upper arm in the bone list."
         )
         return {}
-    length = min(rig.length(arm) for arm in arms.values() if arm is not None) * float(
-        np.mean(np.abs(rig.armature.matrix_world.to_scale()))
-    )
+    lengths = [rig.length(arm) for arm in arms.values() if arm is not None]
+    length = min(lengths, default=np.inf) * float(np.mean(np.abs(rig.armature.matrix_world.to_scale())))
     if farthest > _NEAR * length:
         notes.append(
             f"Where the hands touch in the take the body holds them up to {200.0 * farthest:.0f} cm apart, too far to "

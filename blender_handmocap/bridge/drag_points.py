@@ -99,6 +99,7 @@ def _pixel(take: Take, index: int, world: Array) -> Array:
     still[..., 0] = 1.0
     _, place = camera_path.seen_by_camera(take, still, camera_points(world)[None], index=index)
     K = take.K if take.K.ndim == 2 else take.K[index]
-    camera = Camera(K=K, dist=take.dist, width=int(take.meta["width"]), height=int(take.meta["height"]))
+    width, height = take.picture_size(index)
+    camera = Camera(K=K, dist=take.dist, width=width, height=height)
     pixel: Array = camera.project(place)[0]
     return pixel

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ..engine import rotations
 
 Array = NDArray[np.float64]
+BoneProperty = tuple[str, str]
+"""bone, custom property"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class RigMotion:
     """bone -> (T, 4, 4) the same before the bone's own rotation and location"""
     shift: dict[str, Array]
     """bone -> (T, 3, 3) columns: where each unit of its location moves it; not every bone tells it in its own axes"""
+    values: dict[BoneProperty, Array] = field(default_factory=dict)
+    """(T,) numbers in custom properties"""
 
     @property
     def turned(self) -> Array:
@@ -54,27 +58,34 @@ class RigMotion:
         return moved
 
 
-def read(scene: bpy.types.Scene, armature: bpy.types.Object, bones: Iterable[str], times: Array) -> RigMotion:
+def read(
+    scene: bpy.types.Scene,
+    armature: bpy.types.Object,
+    bones: Iterable[str],
+    times: Array,
+    properties: Iterable[BoneProperty] = (),
+) -> RigMotion:
     """Evaluate an armature at scene frames (T,); the scene's frame ends as found."""
-    names = list(dict.fromkeys(bones))
+    names, asked = list(dict.fromkeys(bones)), list(properties)
     if not moves(armature):
-        return _stacked([_now(armature, names)] * len(times), names)
+        return _stacked([_now(armature, names, asked)] * len(times), names, asked)
     current = scene.frame_current, scene.frame_subframe
     snapshots = []
     for time in times:
         whole = int(np.floor(time))
         scene.frame_set(whole, subframe=float(time - whole))
-        snapshots.append(_now(armature, names))
+        snapshots.append(_now(armature, names, asked))
     scene.frame_set(current[0], subframe=current[1])
-    return _stacked(snapshots, names)
+    return _stacked(snapshots, names, asked)
 
 
-def _stacked(snapshots: list[RigMotion], names: list[str]) -> RigMotion:
+def _stacked(snapshots: list[RigMotion], names: list[str], asked: list[BoneProperty]) -> RigMotion:
     return RigMotion(
         np.array([now.world for now in snapshots]),
         {name: np.array([now.posed[name] for now in snapshots]) for name in names},
         {name: np.array([now.carried[name] for now in snapshots]) for name in names},
         {name: np.array([now.shift[name] for now in snapshots]) for name in names},
+        {key: np.array([now.values[key] for now in snapshots]) for key in asked},
     )
 
 
@@ -91,7 +102,7 @@ def moves(armature: bpy.types.Object) -> bool:
     return animated or any(obj.constraints for obj in objects) or any(b.constraints for b in armature.pose.bones)
 
 
-def _now(armature: bpy.types.Object, names: list[str]) -> RigMotion:
+def _now(armature: bpy.types.Object, names: list[str], asked: list[BoneProperty]) -> RigMotion:
     """The same at this moment, without the dimension of time."""
     evaluated = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
     posed, carried, shift = {}, {}, {}
@@ -101,7 +112,8 @@ def _now(armature: bpy.types.Object, names: list[str]) -> RigMotion:
         carried[name] = _with_basis(bone, Matrix.Identity(4))
         steps = [_with_basis(bone, Matrix.Translation(Matrix.Identity(3)[axis])) for axis in range(3)]
         shift[name] = np.stack([step[:3, 3] - carried[name][:3, 3] for step in steps], axis=1)
-    return RigMotion(np.array(evaluated.matrix_world, dtype=np.float64), posed, carried, shift)
+    values = {(bone, name): np.float64(evaluated.pose.bones[bone][name]) for bone, name in asked}
+    return RigMotion(np.array(evaluated.matrix_world, dtype=np.float64), posed, carried, shift, values)
 
 
 def _with_basis(bone: bpy.types.PoseBone, basis: Matrix) -> Array:

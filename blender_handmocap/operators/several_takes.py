@@ -128,17 +128,19 @@ class HANDMOCAP_OT_use_range(bpy.types.Operator):
         if len(take.corrections) > len(before.corrections):
             take = repolish(take, PolishSettings(**before.meta.get("polish", {})), parent=source)
         entry, other = other_take(context)
+        # Adding to the list may move its entries: what is needed of this one is kept.
+        name = entry.name
         first, last = (int(value) for value in take.frame[inside][[0, -1]])
         made = several.with_range(take, other, first, last, hand_models(take))
         ranges = [*take.meta.get("ranges", []), {"take": Path(entry.path).name, "first": first, "last": last}]
         made = made.with_tracks(meta={**made.meta, "parent": source.name, "ranges": ranges})
         path = takes.new_path(source.parent, takes.display_name(source).rpartition("_")[0] or source.name)
         save_take(made, path)
-        take_list.add(scene, path, summary=f"{len(made)} frames, {first} to {last} of them from {entry.name}.")
+        take_list.add(scene, path, summary=f"{len(made)} frames, {first} to {last} of them from {name}.")
         layered = has_layer(context)
         if layered:
             edits.into_layer(before, rigs, scene.frame_current)
         apply_in_place(context, keep_layer=layered)
         hands = sum(bool(made.track(side).present[inside].any()) for side in SIDES)
         kept = f" {changed} changed frames were kept." if changed else ""
-        return [f"Clip frames {first} to {last} now come from {entry.name}, for {hands} hands.{kept}"]
+        return [f"Clip frames {first} to {last} now come from {name}, for {hands} hands.{kept}"]

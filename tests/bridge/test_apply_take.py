@@ -311,6 +311,31 @@ def test_a_folder_of_pictures_is_a_clip(scene: bpy.types.Scene, make_take: MakeT
     assert applied.clip.frame_duration == 5
 
 
+@pytest.mark.parametrize("frame", [(640, 480), (1920, 1080), (400, 600)])
+def test_stills_of_other_sizes_are_each_seen_through_their_own_lens(
+    scene: bpy.types.Scene, make_take: MakeTake, frame: tuple[int, int]
+) -> None:
+    """Each picture is fitted into the camera's frame, and the hands land on its pixels there."""
+    sizes = [(640, 480), (480, 640), (1280, 720), (500, 500)]
+    lenses = [
+        [[f, 0, w / 2 + 9], [0, f, h / 2 - 7], [0, 0, 1]] for f, (w, h) in zip((600, 700, 900, 450), sizes, strict=True)
+    ]
+    take = make_take(4, K=lenses)
+    take = replace(take, meta={**take.meta, "sizes": [list(size) for size in sizes]})
+    # Somebody's own scene, whose picture size stays.
+    scene.render.resolution_x, scene.render.resolution_y = frame
+    scene.animation_data_create()
+    applied = take_scene.apply_take(scene, take, how=Timing.ONE_A_FRAME)
+    for index, (width, height) in enumerate(sizes):
+        scene.frame_set(applied.first_frame + index)
+        camera = Camera(K=take.K[index], dist=take.dist, width=width, height=height)
+        scale = min(frame[0] / width, frame[1] / height)
+        middle, centre = np.array([frame[0] - 1, frame[1] - 1]) / 2, np.array([width - 1, height - 1]) / 2
+        for side in SIDES:
+            expected = (camera.project(take.track(side).points[index]) - centre) * scale + middle
+            assert np.abs(shown_pixels(scene, applied.rigs[side], frame) - expected).max() < 0.1
+
+
 def test_a_clip_that_blender_cannot_read_is_a_note(scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no movie")
     applied = take_scene.apply_take(scene, make_take(5), tmp_path / "broken.mp4")

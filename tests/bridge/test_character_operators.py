@@ -17,14 +17,14 @@ from blender_handmocap.bridge import bake_preview, baked_keys, hand_rig
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.take import load_take, save_take
 from tests.bridge.test_real_rigs import KINDS, person
-from tests.bridge.test_review_operators import MakeTake, applied, enabled, watched  # noqa: F401 - fixtures
+from tests.bridge.test_review_operators import MakeTake, applied, watched  # noqa: F401 - fixtures
 from tests.engine.test_import_results import FRAMES, HEIGHT, WIDTH, records
 
 BONE = "mixamorig:LeftHandIndex2"
 
 
 @pytest.fixture
-def cast(enabled: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> bpy.types.Scene:  # noqa: F811
+def cast(enabled: bpy.types.Scene, make_take: MakeTake, tmp_path: Path) -> bpy.types.Scene:
     """A scene with a take in the list and a character chosen."""
     save_take(watched(make_take(24)), tmp_path / "wave_001.take.npz")
     bpy.ops.handmocap.add_take(filepath=str(tmp_path / "wave_001.take.npz"))
@@ -156,7 +156,7 @@ def test_the_hands_and_the_character_leave_with_their_motion(
         assert abs(turned[0] - turned[1]) < 2.0
 
 
-def test_nothing_to_export_is_a_sentence(enabled: bpy.types.Scene, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_to_export_is_a_sentence(enabled: bpy.types.Scene, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="nothing to export"):
         bpy.ops.handmocap.export_take(filepath=str(tmp_path / "a.fbx"), format="fbx")
     with pytest.raises(RuntimeError, match="No character is chosen"):
@@ -174,7 +174,7 @@ def test_one_hand_as_bvh(applied: bpy.types.Scene, tmp_path: Path) -> None:  # n
 
 
 def test_results_of_a_network_become_a_take_on_hands(
-    enabled: bpy.types.Scene,  # noqa: F811
+    enabled: bpy.types.Scene,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -13,7 +13,7 @@ from blender_handmocap.bridge import channels, edit_layer, edits, hand_rig
 from blender_handmocap.bridge.channels import BoneChannel
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.take import load_take
-from tests.bridge.test_review_operators import applied, enabled  # noqa: F401 - fixtures
+from tests.bridge.test_review_operators import applied  # noqa: F401 - fixtures
 
 BONE = "middle1.R"
 

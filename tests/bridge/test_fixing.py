@@ -19,7 +19,7 @@ from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import BadInputError
 from blender_handmocap.engine.hand.names import KEYPOINT_NAMES
 from blender_handmocap.engine.take import CorrectionKind, State, Take, load_take, save_take
-from tests.bridge.test_review_operators import MakeTake, applied, enabled, watched  # noqa: F401 - fixtures
+from tests.bridge.test_review_operators import MakeTake, applied, watched  # noqa: F401 - fixtures
 
 
 def take_of(tmp_path: Path, name: str = "wave_001") -> Take:
@@ -147,7 +147,7 @@ def test_fewer_keys_say_the_same(applied: bpy.types.Scene, tmp_path: Path, how: 
     assert edits.with_edits(take, rigs, 1)[1] >= 1
 
 
-def test_nothing_to_thin_is_a_sentence(enabled: bpy.types.Scene) -> None:  # noqa: F811
+def test_nothing_to_thin_is_a_sentence(enabled: bpy.types.Scene) -> None:
     with pytest.raises(RuntimeError, match="apply a take first"):
         bpy.ops.handmocap.thin_keys()
     with pytest.raises(RuntimeError, match="No character is chosen"):
@@ -187,7 +187,7 @@ def test_poses_in_the_world_go_back_to_the_camera_that_saw_them(make_take: MakeT
 
 
 def test_moved_points_are_told_in_the_picture_of_a_moving_camera(
-    enabled: bpy.types.Scene,  # noqa: F811
+    enabled: bpy.types.Scene,
     make_take: MakeTake,
 ) -> None:
     take = make_take(6)

@@ -13,7 +13,7 @@ import pytest
 from blender_handmocap.bridge import hand_rig
 from blender_handmocap.bridge.modes import editing_bones
 from tests.bridge.test_real_rigs import person
-from tests.bridge.test_review_operators import applied, enabled  # noqa: F401 - fixtures
+from tests.bridge.test_review_operators import applied  # noqa: F401 - fixtures
 from tests.bridge.test_several_takes import two  # noqa: F401 - fixture
 
 BUTTONS: tuple[tuple[str, dict[str, Any]], ...] = (

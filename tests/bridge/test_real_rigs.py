@@ -183,8 +183,14 @@ def test_ten_poses_on_rigify(rigify: bpy.types.Object, ten: Take) -> None:
     scene = bpy.context.scene
     bake(scene, ten, rigify, reach=Reach.WRIST)
     check_ten_poses(scene, ten, rigify)
-    # The masters are neutral and the keys show.
+    # The masters are neutral and the keys show: those of the IK target while the arm answers to it.
     assert rigify.pose.bones["f_index.01_master.L"].matrix_basis.is_identity
+    assert rigify.pose.bones["upper_arm_parent.L"]["IK_FK"] == pytest.approx(0.0)
+    for mark in (baked_keys.BAKED, baked_keys.BODY):
+        baked_keys.forget(rigify, mark)
+    to_bones(scene, rigify, len(ten))
+    bake(scene, ten, rigify, reach=Reach.WRIST)
+    check_ten_poses(scene, ten, rigify)
     assert rigify.pose.bones["upper_arm_parent.L"]["IK_FK"] == pytest.approx(1.0)
 
 
@@ -280,6 +286,72 @@ def test_hands_in_space_on_rigify_use_its_ik(rigify: bpy.types.Object, ten: Take
     assert not {"hand_fk.L", "upper_arm_fk.L", "torso"} & keyed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [0.75, 1.2])
+@pytest.mark.parametrize("by_target", [False, True])
+def test_hands_held_too_near_or_too_far_touch_on_rigify(
+    rigify: bpy.types.Object, scale: float, by_target: bool
+) -> None:
+    """Fingers and wrist on arms of controls: their FK bones or their IK targets go the rest of the way."""
+    scene = bpy.context.scene
+    take = seen_from_in_front(meeting_take(recorded=True))
+    # The body's arms as if they had been captured with other hands: by IK, or copied onto FK controls.
+    assert not bake(scene, take, rigify, reach=Reach.SPACE, place=Place(scale=scale)).notes
+    if not by_target:
+        to_bones(scene, rigify, len(take))
+    for mark in (baked_keys.BAKED, baked_keys.BODY):
+        baked_keys.forget(rigify, mark)
+    before = path_of(scene, rigify, "hand", len(take))
+    gaps, steps = {}, {}
+    for contact in (False, True):
+        notes = bake(scene, take, rigify, reach=Reach.WRIST, contact=contact, edited=Edited.REPLACE).notes
+        assert not notes
+        path = path_of(scene, rigify, "f_index.03", len(take), tail=True)
+        gaps[contact] = float(np.linalg.norm(path[MEETING, 0] - path[MEETING, 1], axis=-1).max())
+        steps[contact] = float(np.linalg.norm(np.diff(path, n=2, axis=0), axis=-1).max())
+        assert rigify.pose.bones["upper_arm_parent.L"]["IK_FK"] == pytest.approx(0.0 if by_target else 1.0)
+        if not contact:
+            # The arms are the body's own, whatever moves them.
+            assert np.abs(path_of(scene, rigify, "hand", len(take)) - before).max() < 2e-3
+    unit = palm_of(rigify) / take.size
+    assert gaps[True] < BEYOND * unit
+    assert gaps[True] < 0.5 * gaps[False]
+    assert steps[True] < 2.0 * steps[False]
+
+
+def path_of(scene: bpy.types.Scene, rigify: bpy.types.Object, bone: str, frames: int, *, tail: bool = False) -> Array:
+    """(T, 2, 3) where the deforming bones of both sides are."""
+    out = []
+    for index in range(frames):
+        scene.frame_set(index + 1)
+        evaluated = rigify.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        bones = [evaluated.pose.bones[f"DEF-{bone}.{side}"] for side in "LR"]
+        out.append([np.array(evaluated.matrix_world @ (b.tail if tail else b.head)) for b in bones])
+    return np.array(out)
+
+
+def to_bones(scene: bpy.types.Scene, rigify: bpy.types.Object, frames: int) -> None:
+    """Let the FK controls do what the IK does, and show them."""
+    names = [f"{bone}.{side}" for side in "LR" for bone in ("upper_arm", "forearm", "hand")]
+    poses = []
+    for index in range(frames):
+        scene.frame_set(index + 1)
+        evaluated = rigify.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        poses.append({name: evaluated.pose.bones[f"ORG-{name}"].matrix.copy() for name in names})
+    for index, pose in enumerate(poses):
+        for side in "LR":
+            parent = rigify.pose.bones[f"upper_arm_parent.{side}"]
+            parent["IK_FK"] = 1.0
+            parent.keyframe_insert('["IK_FK"]', frame=index + 1)
+        scene.frame_set(index + 1)
+        for name in names:
+            control = rigify.pose.bones[name.replace(".", "_fk.")]
+            control.rotation_mode = "QUATERNION"
+            control.matrix = pose[name]
+            bpy.context.view_layer.update()
+            control.keyframe_insert("rotation_quaternion", frame=index + 1)
+
+
 def test_fingertips_that_touch_touch_on_the_character(scene: bpy.types.Scene) -> None:
     take = meeting_take(recorded=True)
     width = {"width": 640, "height": 480, "mirrored": False}
@@ -305,17 +377,7 @@ def test_fingertips_that_touch_touch_on_the_character(scene: bpy.types.Scene) ->
 @pytest.mark.parametrize("size", [0.8, 1.3])
 def test_hands_of_another_size_touch_where_the_bodys_arms_hold_them(scene: bpy.types.Scene, size: float) -> None:
     """Fingers and wrist: a body capture brings the hands near each other, the arms go the rest of the way."""
-    take = meeting_take(recorded=True)
-    take = take.with_tracks(meta={**take.meta, "width": 640, "height": 480, "mirrored": False})
-    # Seen from in front, so that the right hand is on the character's right.
-    about = rotations.quaternion_from_vector([0.0, np.pi, 0.0])
-    tracks = {}
-    for side in SIDES:
-        track = take.track(side)
-        rotation = track.rotation.copy()
-        rotation[:, 0] = rotations.multiply(about, rotation[:, 0])
-        tracks[side] = replace(track, rotation=rotation, translation=track.translation * [-1.0, 1.0, -1.0])
-    take = take.with_tracks(**tracks)
+    take = seen_from_in_front(meeting_take(recorded=True))
     armature = person(scene, "default")
     armature.scale = (0.1, 0.1, 0.1)
     # The body's arms as if they had been captured with hands of the usual size.
@@ -347,6 +409,18 @@ def test_hands_of_another_size_touch_where_the_bodys_arms_hold_them(scene: bpy.t
     ]
     now = baked_keys.curves_of(armature)[armature.pose.bones[name].path_from_id("rotation_quaternion"), 0]
     assert abs(now.evaluate(1) - body.values[0]) < 5e-3
+
+
+def seen_from_in_front(take: Take) -> Take:
+    """The take with the right hand on the right of a character that shows it."""
+    about = rotations.quaternion_from_vector([0.0, np.pi, 0.0])
+    tracks = {}
+    for side in SIDES:
+        track = take.track(side)
+        rotation = track.rotation.copy()
+        rotation[:, 0] = rotations.multiply(about, rotation[:, 0])
+        tracks[side] = replace(track, rotation=rotation, translation=track.translation * [-1.0, 1.0, -1.0])
+    return take.with_tracks(meta={**take.meta, "width": 640, "height": 480, "mirrored": False}, **tracks)
 
 
 def scale_hands(armature: bpy.types.Object, size: float) -> None:

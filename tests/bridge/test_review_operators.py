@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,6 @@ import bpy
 import numpy as np
 import pytest
 
-import blender_handmocap
-from blender_handmocap import preferences
 from blender_handmocap.bridge import edits, hand_rig
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.camera import Camera
@@ -20,16 +18,6 @@ from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.take import CorrectionKind, State, Take, load_take, save_take
 
 MakeTake = Callable[..., Take]
-
-
-@pytest.fixture
-def enabled(scene: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[bpy.types.Scene]:
-    monkeypatch.setattr(preferences, "user_folder", lambda name: tmp_path / "user" / name)
-    blender_handmocap.register()
-    try:
-        yield bpy.context.scene
-    finally:
-        blender_handmocap.unregister()
 
 
 def watched(take: Take) -> Take:

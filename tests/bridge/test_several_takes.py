@@ -12,7 +12,7 @@ import pytest
 from blender_handmocap.bridge import compare, hand_rig
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.take import Take, load_take, save_take
-from tests.bridge.test_review_operators import MakeTake, applied, enabled, watched  # noqa: F401 - fixtures
+from tests.bridge.test_review_operators import MakeTake, applied, watched  # noqa: F401 - fixtures
 
 
 def bent_more(take: Take) -> Take:

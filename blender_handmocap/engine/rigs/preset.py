@@ -43,6 +43,8 @@ class RigPreset:
     """bone with placeholders that takes the hand to a place in space (an IK control), where the rig has one"""
     target_switches: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """as `switches`, for `target` to show"""
+    shown_wrist: str = ""
+    """bone with placeholders that is where the hand is, whether the mapped bones or `target` move it"""
 
     def bone_name(self, role: str, side: Side) -> str | None:
         """The name a rig of this family gives to `role`, without prefix."""

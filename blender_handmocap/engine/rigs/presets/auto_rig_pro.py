@@ -21,5 +21,6 @@ PRESET = RigPreset(
     verified="names only",
     switches={"c_hand_ik.{s}": ("ik_fk_switch", 1.0)},
     target="c_hand_ik.{s}",
+    shown_wrist="hand.{s}",
     target_switches={"c_hand_ik.{s}": ("ik_fk_switch", 0.0)},
 )

@@ -30,5 +30,6 @@ PRESET = RigPreset(
     ),
     switches={"upper_arm_parent.{S}": ("IK_FK", 1.0)},
     target="hand_ik.{S}",
+    shown_wrist="ORG-hand.{S}",
     target_switches={"upper_arm_parent.{S}": ("IK_FK", 0.0)},
 )
