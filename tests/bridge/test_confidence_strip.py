@@ -6,7 +6,7 @@ import numpy as np
 
 from blender_handmocap.bridge import hand_rig
 from blender_handmocap.panels import confidence_strip
-from tests.bridge.test_review_operators import MakeTake, applied, enabled  # noqa: F401 - fixtures
+from tests.bridge.test_review_operators import MakeTake, applied  # noqa: F401 - fixtures
 
 
 def test_the_strip_shows_the_takes_confidence(applied: bpy.types.Scene) -> None:  # noqa: F811
@@ -61,7 +61,7 @@ def test_nothing_is_made_anew_while_keys_stay(applied: bpy.types.Scene) -> None:
     assert len(made) == 2
 
 
-def test_it_comes_and_goes_with_the_extension(enabled: bpy.types.Scene) -> None:  # noqa: F811
+def test_it_comes_and_goes_with_the_extension(enabled: bpy.types.Scene) -> None:
     assert confidence_strip._handle is not None
     confidence_strip.start()
     confidence_strip.stop()
