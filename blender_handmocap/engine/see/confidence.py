@@ -7,6 +7,7 @@ training/mediapipe/confidence.py on hands with known keypoints and stored beside
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -33,8 +34,11 @@ COEFFICIENTS_FILE: Final = Path(__file__).resolve().parent / "confidence.npz"
 RIGHT_SHARE: Final = 0.1
 """An observation is right when its mean point error is below this share of the hand's box."""
 
-_FINGER_ROOTS: Final = (1, 5, 9, 13, 17)
-_KNUCKLES: Final = (5, 9, 13, 17)
+_FINGER_ROOTS: Final = np.array([1, 5, 9, 13, 17])
+_KNUCKLES: Final = slice(1, None)
+"""... of the finger roots"""
+_USUAL_LENGTHS: Final = np.log([0.4, 1.04, 1.0, 0.96, 0.9])
+"""of the bones to the finger roots, about one another"""
 _LOGIT_LIMIT: Final = 8.0
 _USUAL_SIDE: Final = 100.0
 """pixels"""
@@ -42,22 +46,26 @@ _USUAL_SIDE: Final = 100.0
 
 def features(seen: SeenHand, *, motion: float, width: int, height: int) -> Array:
     """(9,) signs of trouble; `motion`: distance to the predicted place in shares of the hand's box."""
-    screen, world = seen.screen, seen.world
-    extent = np.ptp(screen[:, :2], axis=0)
-    side = max(float(extent.max()), 1e-6)
+    flat, world = seen.screen[:, :2], seen.world
+    low, high = flat.min(0), flat.max(0)
+    narrow, side = sorted(max(float(length), 1e-6) for length in high - low)
     shift, scale, angle = difference(seen.crop, seen.next_crop)
-    inside = ((screen[:, :2] > -0.5) & (screen[:, :2] < [width - 0.5, height - 0.5])).all(1).mean()
+    outside = 0.0
+    if low.min() <= -0.5 or high[0] >= width - 0.5 or high[1] >= height - 0.5:
+        outside = 1.0 - ((flat > -0.5) & (flat < [width - 0.5, height - 0.5])).all(1).mean()
+    bones = world[_FINGER_ROOTS] - world[0]
+    lengths = np.sqrt((bones * bones).sum(1))
     return np.array(
         [
             min(_logit(seen.presence), _LOGIT_LIMIT),
             min(abs(_logit(seen.right)), _LOGIT_LIMIT),
-            np.log(side / _USUAL_SIDE),
-            np.log(max(float(extent.min()), 1e-6) / side),
-            _screen_world_residual(screen, world),
-            _proportions(world),
+            math.log(side / _USUAL_SIDE),
+            math.log(narrow / side),
+            _screen_world_residual(flat, world, float(lengths[_KNUCKLES].mean())),
+            _proportions(lengths),
             shift + scale + angle,
             min(motion, 2.0),
-            1.0 - inside,
+            outside,
         ]
     )
 
@@ -85,24 +93,18 @@ def _coefficients() -> Array:
 
 def _logit(probability: float) -> float:
     clipped = min(max(probability, 1e-6), 1 - 1e-6)
-    return float(np.log(clipped / (1 - clipped)))
+    return math.log(clipped / (1 - clipped))
 
 
-def _screen_world_residual(screen: Array, world: Array) -> float:
-    """How badly the world points, scaled and shifted, cover the screen points; in palm bones."""
-    flat, deep = screen[:, :2] - screen[:, :2].mean(0), world - world.mean(0)
-    scale = float((flat * deep[:, :2]).sum() / max(float((deep[:, :2] ** 2).sum()), 1e-12))
-    residual = float(np.sqrt(((flat - scale * deep[:, :2]) ** 2).sum(1).mean()))
-    bone = abs(scale) * _palm_bone(world)
-    return min(residual / max(bone, 1e-6), 2.0)
+def _screen_world_residual(flat: Array, world: Array, bone: float) -> float:
+    """How badly the world points, scaled and shifted, cover the screen points (21, 2); in palm bones."""
+    seen, deep = flat - flat.mean(0), (world - world.mean(0))[:, :2]
+    scale = float((seen * deep).sum()) / max(float((deep * deep).sum()), 1e-12)
+    away = seen - scale * deep
+    residual = math.sqrt(float((away * away).sum()) / len(away))
+    return min(residual / max(abs(scale) * bone, 1e-6), 2.0)
 
 
-def _proportions(world: Array) -> float:
-    """Spread of the logarithms of the palm's bones against one another: a broken hand has odd ones."""
-    lengths = np.linalg.norm(world[list(_FINGER_ROOTS)] - world[0], axis=1)
-    logs = np.log(np.maximum(lengths, 1e-6)) - np.log([0.4, 1.04, 1.0, 0.96, 0.9])
-    return float(logs.std())
-
-
-def _palm_bone(world: Array) -> float:
-    return float(np.linalg.norm(world[list(_KNUCKLES)] - world[0], axis=1).mean())
+def _proportions(lengths: Array) -> float:
+    """Spread of the logarithms of the palm's bones (5,) against one another: a broken hand has odd ones."""
+    return float((np.log(np.maximum(lengths, 1e-6)) - _USUAL_LENGTHS).std())

@@ -56,7 +56,7 @@ class SeenHand:
         """(5,) the same, from the points of whoever errs least on hands that are hard to see."""
         return self.next_crop if self.learned is None else crop_of_hand(self.learned.points)
 
-    @property
+    @cached_property
     def there(self) -> float:
         """0..1: the crop holds a hand, as whoever knows best says."""
         return self.presence if self.judged is None else chance_of_hand(self.presence, self.judged)
