@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from .bridge import engine_job, takes
-from .operators import preview_picture
+from .operators import preview_picture, warm_up
 
 
 @bpy.app.handlers.persistent
@@ -25,5 +25,6 @@ def before_saving(filepath: str, *_: Any) -> None:
 
 def leave() -> None:
     """End what runs beside Blender."""
+    warm_up.forget()
     engine_job.stop_all()
     preview_picture.forget_all()

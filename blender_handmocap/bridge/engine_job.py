@@ -6,18 +6,15 @@ A job holds no Blender data, so undo and file load cannot reach it. What it fini
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
-import subprocess
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from ..engine.errors import HandMocapError
-from . import engine_process
+from .engine_child import EngineChild
 
 log = logging.getLogger("handmocap.engine_job")
 
@@ -93,65 +90,40 @@ class JobState:
 
 
 class EngineJob:
-    """A process of the engine that works on one command."""
+    """One command that a process of the engine works on."""
 
-    def __init__(self, command: Message, log_file: Path, *, verbose: bool = False) -> None:
-        """Start the engine with `command` (without id); a process that cannot start is a state with an error.
+    def __init__(
+        self,
+        command: Message,
+        log_file: Path,
+        *,
+        verbose: bool = False,
+        child: EngineChild | None = None,
+        keep_child: bool = False,
+    ) -> None:
+        """Start on `command` (without id); a process that cannot start is a state with an error.
 
-        `verbose` lets it write every step into the log.
+        `verbose` lets the engine write every step into the log; `child` is one that stands ready; `keep_child` lets
+        it stand ready once more when this job is done.
         """
-        self._options = ("--verbose",) if verbose else ()
         self.state = JobState(recording_to=Path(str(command["out"])) if command.get("out") else None)
         self.log_file = log_file
-        self._command = {**command, "id": 1}
-        self._messages: queue.Queue[Message | None] = queue.Queue()
-        self._process: subprocess.Popen[str] | None = None
+        self.child: EngineChild | None = child
+        self._keep_child = keep_child
+        self._number = 0
         self._stop_by: float | None = None
-        self._log: IO[str] | None = None
-        self._start()
-
-    def _start(self) -> None:
         try:
-            self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            self._log = self.log_file.open("w", encoding="utf-8")
-            self._process = subprocess.Popen(
-                engine_process.command(*self._options, "worker"),
-                env=engine_process.environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                bufsize=1,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            self.child = child or EngineChild(log_file, verbose=verbose)
         except OSError as error:
             self._fail(f"The engine could not be started ({error.strerror or error}); install HandMocap again.")
             return
-        threading.Thread(target=self._read, args=(self._process,), name="handmocap engine", daemon=True).start()
-        self._send(self._command)
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                log.warning("The engine said something that is not a message: %.200s", line)
-                continue
-            if isinstance(message, dict):
-                self._messages.put(message)
-        # This thread sees the process to its end, so that neither pipes nor a zombie are left when the job is let go.
-        process.stdout.close()
-        process.wait()
-        self._messages.put(None)
+        self._number = self.child.begin(command)
 
     def poll(self) -> JobState:
         """Take in what the engine said since the last call; never waits."""
-        while not self.state.finished:
+        while not self.state.finished and self.child is not None:
             try:
-                message = self._messages.get_nowait()
+                message = self.child.messages.get_nowait()
             except queue.Empty:
                 break
             if message is None:
@@ -186,28 +158,23 @@ class EngineJob:
             return
         self.state.cancelling = True
         self._stop_by = time.monotonic() + _CANCEL_SECONDS
-        self._send({"type": "cancel", "id": 1})
+        self._send({"type": "cancel", "id": self._number})
 
     def record(self, out: Path, countdown: float) -> None:
         """Let a live capture record into the take at `out` after a countdown in seconds."""
         self.state.recording_to = out
-        self._send({"type": "record", "id": 1, "out": str(out), "countdown": countdown})
+        self._send({"type": "record", "id": self._number, "out": str(out), "countdown": countdown})
 
     def close(self) -> None:
         """Let the engine go; a running job is asked to keep its frames, and the engine ends without its parent."""
-        process = self._process
-        if process is not None and process.poll() is None:
-            self._send({"type": "cancel", "id": 1})
-            self._send({"type": "shutdown"})
-        if process is not None and process.stdin is not None:
-            try:
-                process.stdin.close()
-            except OSError:
-                log.info("The engine was gone before its last message.")
-        self._close_log()
+        if self.child is not None:
+            self.child.leave(self._number)
 
     def _hear(self, message: Message) -> None:
         state, kind = self.state, message.get("type")
+        if message.get("id", self._number) not in (self._number, None):
+            # Of what this engine did before.
+            return
         if kind == "hello" and message.get("protocol") != PROTOCOL:
             self._end_process()
             self._fail("The engine is of another version than the extension; install HandMocap again.")
@@ -238,7 +205,7 @@ class EngineJob:
             self._fail(f"{message.get('message', '')} {message.get('hint', '')}".strip())
 
     def _died(self) -> None:
-        code = self._process.wait() if self._process is not None else None
+        code = self.child.process.wait() if self.child is not None else None
         if self.state.cancelling:
             self.state.cancelled = True
         self._fail(f"The engine stopped unexpectedly (code {code}). {self._kept()}")
@@ -253,27 +220,16 @@ class EngineJob:
     def _finish(self) -> None:
         self.state.finished = True
         self._stop_by = None
-        self.close()
+        if self.state.error or not self._keep_child:
+            self.close()
 
     def _end_process(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+        if self.child is not None:
+            self.child.kill()
 
     def _send(self, message: Message) -> None:
-        process = self._process
-        if process is None or process.stdin is None or process.stdin.closed:
-            return
-        try:
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
-        except OSError:
-            # A process that is gone is told by the reader's end.
-            log.info("The engine no longer listens.")
-
-    def _close_log(self) -> None:
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        if self.child is not None:
+            self.child.send(message)
 
 
 class JobFailedError(HandMocapError):
@@ -282,13 +238,61 @@ class JobFailedError(HandMocapError):
 
 _current: dict[str, EngineJob] = {}
 """Running jobs by what they are for; they outlive operators, scenes and files."""
+_ready: dict[str, EngineChild] = {}
+"""Engines that were started before they are needed, by what they will be for."""
 
 
-def start(purpose: str, command: Message, log_file: Path, *, verbose: bool = False) -> EngineJob:
-    """Start a job; the one before for the same purpose is let go."""
+def start(
+    purpose: str, command: Message, log_file: Path, *, verbose: bool = False, keep_engine: bool = False
+) -> EngineJob:
+    """Start a job; the one before for the same purpose is let go. An engine that stands ready takes it on.
+
+    `keep_engine` lets the engine stand ready for the next job once this one is done, until it is dismissed.
+    """
+    child = _taken_ready(purpose)
+    if child is not None and not (child.is_alive and child.verbose == verbose):
+        child.leave(0)
+        child = None
     stop(purpose)
-    _current[purpose] = EngineJob(command, log_file, verbose=verbose)
-    return _current[purpose]
+    job = _current[purpose] = EngineJob(command, log_file, verbose=verbose, child=child, keep_child=keep_engine)
+    return job
+
+
+def make_ready(purpose: str, warm_up: Message, log_file: Path, *, verbose: bool = False) -> None:
+    """Start an engine for the next job of a purpose and let it load what that will need, unless one stands ready."""
+    if running(purpose) or is_ready(purpose):
+        return
+    dismiss(purpose)
+    try:
+        _ready[purpose] = EngineChild(log_file, verbose=verbose)
+    except OSError:
+        # The job itself will say so, when somebody asks for one.
+        log.info("No engine could be started in advance.", exc_info=True)
+        return
+    _ready[purpose].begin(warm_up)
+
+
+def is_ready(purpose: str) -> bool:
+    """Whether an engine stands ready for a purpose."""
+    child, job = _ready.get(purpose), _current.get(purpose)
+    if child is None and job is not None and job.state.finished:
+        child = job.child
+    return child is not None and child.is_alive
+
+
+def dismiss(purpose: str) -> None:
+    """Let go of an engine that stands ready for a purpose, if any."""
+    child = _taken_ready(purpose)
+    if child is not None:
+        child.leave(0)
+
+
+def _taken_ready(purpose: str) -> EngineChild | None:
+    """The engine started in advance, else the one that the last job has kept; nobody else has it then."""
+    child, job = _ready.pop(purpose, None), _current.get(purpose)
+    if child is None and job is not None and job.state.finished:
+        child, job.child = job.child, None
+    return child
 
 
 def current(purpose: str) -> EngineJob | None:
@@ -316,5 +320,6 @@ def stop(purpose: str) -> None:
 
 def stop_all() -> None:
     """Let every job go: HandMocap is being disabled or Blender is leaving."""
-    for purpose in list(_current):
+    for purpose in [*_current, *_ready]:
         stop(purpose)
+        dismiss(purpose)

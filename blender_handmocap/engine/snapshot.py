@@ -8,10 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from .camera import choose_camera
 from .errors import BadInputError, NothingFoundError
 from .footage import Footage, open_footage
 from .footage_stream import Frame
+from .hand.hands import free_hands
+from .hand.spheres import fitted_spheres
 from .overlay import draw_points
 from .pipeline import PreviewFile, solved
 from .see.clip import Seer, take_from
@@ -44,6 +48,15 @@ def capture_snapshot(source: str, settings: Settings, *, frame: int | None = Non
             "No hand was found in the picture; hold the whole hand into it, well lit, and try again."
         )
     return solved(take, chosen)
+
+
+def warm_up() -> None:
+    """Load and prepare all that the first picture would have to wait for."""
+    chosen = Settings(mode="stills")
+    side = 256
+    Seer(choose_camera(side, side, chosen), chosen).step(np.zeros((side, side, 3), np.uint8), time=0.0)
+    for model in free_hands().models.values():
+        fitted_spheres(model)
 
 
 def _newest(footage: Footage) -> Frame:

@@ -65,6 +65,7 @@ class _Server:
             "polish": self._polish,
             "cameras": self._cameras,
             "snapshot": self._snapshot,
+            "warm_up": self._warm_up,
             "calibrate_photo": self._calibrate_photo,
             "info": self._info,
         }
@@ -310,6 +311,13 @@ class _Server:
         take = capture_snapshot(_text(message, "source"), settings, frame=message.get("frame"), picture=picture)
         save_take(take, out)
         self._done(identity, take, out)
+
+    def _warm_up(self, message: Message) -> None:
+        """Load what a picture needs, so that the next snapshot is answered at once."""
+        from .snapshot import warm_up
+
+        warm_up()
+        self.send(type="done", id=message.get("id"), take=None, summary="Ready.", cancelled=False)
 
     def _calibrate_photo(self, message: Message) -> None:
         from .calibrate.photo import measure_photo

@@ -31,6 +31,8 @@ class EngineModal(metaclass=_OperatorMeta):
     """
 
     purpose: str
+    keeps_engine = False
+    """whether the engine stands ready for the next job of this purpose; see warm_up.py for how long"""
     escape_text = "Stop and keep the finished frames"
     _timer: Any = None
     _shown = ""
@@ -114,7 +116,13 @@ class EngineModal(metaclass=_OperatorMeta):
             return False
         from .. import preferences
 
-        engine_job.start(self.purpose, command, log_file(self.purpose), verbose=preferences.wants_details(context))
+        engine_job.start(
+            self.purpose,
+            command,
+            log_file(self.purpose),
+            verbose=preferences.wants_details(context),
+            keep_engine=self.keeps_engine,
+        )
         return True
 
     def _finish(self, context: bpy.types.Context, job: EngineJob | None) -> Result:

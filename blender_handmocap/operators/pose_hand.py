@@ -19,10 +19,11 @@ from ..engine.errors import BadInputError
 from ..engine.hand.names import SIDES
 from ..engine.take import load_take
 from ..properties import camera_of, footage_of, to_settings
+from . import warm_up
 from .engine_modal import EngineModal
 from .reporting import Result, told
 
-PURPOSE: Final = "pose"
+PURPOSE: Final = warm_up.PURPOSE
 PARTS: Final = (
     (PosedPart.FINGERS.value, "Fingers", "The fingers; the wrist stays as it is"),
     (PosedPart.WRIST.value, "Fingers and Wrist", "The fingers, and the wrist turned as the camera saw it"),
@@ -65,6 +66,7 @@ class HANDMOCAP_OT_pose_hand(EngineModal, bpy.types.Operator):
     part: bpy.props.EnumProperty(name="Pose", description="How much of the hand is posed", items=PARTS, default="WRIST")
 
     purpose = PURPOSE
+    keeps_engine = True
     escape_text = "Stop"
 
     @classmethod
@@ -99,6 +101,8 @@ class HANDMOCAP_OT_pose_hand(EngineModal, bpy.types.Operator):
         return {**message, "source": str(path)}
 
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
+        if not bpy.app.background:
+            warm_up.stay()
         bpy.ops.handmocap.apply_pose("EXEC_DEFAULT", True, filepath=str(state.take), part=self.part)
 
 
@@ -109,6 +113,11 @@ class HANDMOCAP_OT_pose_from_picture(bpy.types.Operator, ImportHelper):
 
     filter_glob: bpy.props.StringProperty(default=PICTURES, options={"HIDDEN"})
     part: bpy.props.EnumProperty(name="Pose", description="How much of the hand is posed", items=PARTS, default="WRIST")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        # While the picture is being chosen the engine gets ready.
+        warm_up.now()
+        return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> Result:
         return bpy.ops.handmocap.pose_hand("INVOKE_DEFAULT", origin="FILE", filepath=self.filepath, part=self.part)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..bridge import engine_job
-from ..operators import preview_picture
+from ..operators import preview_picture, warm_up
 from ..operators.add_hands import HANDMOCAP_OT_add_hands
 from ..operators.capture import PURPOSE as CAPTURE
 from ..operators.example import HANDMOCAP_OT_try_example
@@ -51,6 +51,8 @@ class HANDMOCAP_PT_pose(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
+        # Who opens this panel will soon choose a picture.
+        warm_up.soon()
         layout = self.layout
         column = layout.column(align=True)
         _draw_origin(column, "CAMERA", "Webcam Now", "OUTLINER_OB_CAMERA")

@@ -51,8 +51,8 @@ def test_a_job_is_done_and_its_process_gone(tmp_path: Path, make_take: MakeTake)
     assert state.take == tmp_path / "b.take.npz"
     assert "30 frames" in state.summary
     assert len(load_take(state.take)) == 30
-    assert job._process is not None
-    assert job._process.wait(20) == 0
+    assert job.child is not None
+    assert job.child.process.wait(20) == 0
     assert not engine_job.running("polish")
 
 
@@ -83,8 +83,8 @@ def test_an_engine_that_dies_is_one_sentence_with_the_log(tmp_path: Path, empty_
     job = engine_job.start("capture", capture(empty_clip, tmp_path / "o.take.npz"), tmp_path / "log.txt")
     while job.poll().done < 20 and not job.state.finished:
         time.sleep(0.02)
-    assert job._process is not None
-    os.kill(job._process.pid, signal.SIGKILL)
+    assert job.child is not None
+    os.kill(job.child.process.pid, signal.SIGKILL)
     state = job.wait(PATIENCE)
     assert "stopped unexpectedly" in state.error
     assert str(tmp_path / "log.txt") in state.error
@@ -95,8 +95,8 @@ def test_an_engine_without_its_parent_ends(tmp_path: Path, empty_clip: Path) -> 
     job = engine_job.start("capture", capture(empty_clip, tmp_path / "o.take.npz"), tmp_path / "log.txt")
     while job.poll().done == 0 and not job.state.finished:
         time.sleep(0.02)
-    process = job._process
-    assert process is not None
+    assert job.child is not None
+    process = job.child.process
     engine_job.stop_all()
     assert process.wait(60) is not None
     assert engine_job.current("capture") is None
@@ -118,3 +118,34 @@ def test_polling_costs_nothing_to_speak_of(tmp_path: Path, empty_clip: Path) -> 
     for _ in range(2000):
         job.poll()
     assert job.state.done - seen < 200
+
+
+def test_an_engine_that_stands_ready_takes_the_job_on_and_the_next_one(tmp_path: Path, make_take: MakeTake) -> None:
+    save_take(make_take(10), tmp_path / "a.take.npz")
+    log = tmp_path / "log.txt"
+    engine_job.make_ready("polish", {"type": "warm_up"}, log)
+    assert engine_job.is_ready("polish")
+    processes = []
+    for name in ("b", "c"):
+        command = {"type": "polish", "take": str(tmp_path / "a.take.npz"), "out": str(tmp_path / f"{name}.take.npz")}
+        # What the engine said of warming up and of the job before is not taken for an answer to this one.
+        job = engine_job.start("polish", command, log, keep_engine=True)
+        assert job.child is not None
+        processes.append(job.child.process)
+        assert not engine_job.is_ready("polish")
+        assert job.wait(PATIENCE).take == tmp_path / f"{name}.take.npz"
+        assert engine_job.is_ready("polish")
+    assert processes[0] is processes[1]
+    engine_job.dismiss("polish")
+    assert processes[0].wait(20) == 0
+    assert not engine_job.is_ready("polish")
+
+
+def test_an_engine_that_died_while_it_waited_is_replaced(tmp_path: Path, make_take: MakeTake) -> None:
+    save_take(make_take(10), tmp_path / "a.take.npz")
+    engine_job.make_ready("polish", {"type": "warm_up"}, tmp_path / "log.txt")
+    engine_job._ready["polish"].kill()
+    engine_job._ready["polish"].process.wait(20)
+    assert not engine_job.is_ready("polish")
+    command = {"type": "polish", "take": str(tmp_path / "a.take.npz"), "out": str(tmp_path / "b.take.npz")}
+    assert engine_job.start("polish", command, tmp_path / "log.txt").wait(PATIENCE).error == ""

@@ -96,7 +96,7 @@ def test_a_recording_outlives_its_engine(enabled: bpy.types.Scene, tmp_path: Pat
     def kill() -> None:
         while (job := engine_job.current("live")) is None or job.state.done < 50:
             time.sleep(0.05)
-        job._process.kill()
+        job.child.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -152,7 +152,7 @@ def tell_tip(bone: str, frames: list[int]) -> None:
 
 def kill_engine() -> None:
     """The engine dies under a running capture."""
-    jobs()["capture"]._process.kill()
+    jobs()["capture"].child.kill()
 
 
 def jobs() -> dict[str, Any]:
