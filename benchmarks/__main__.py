@@ -17,8 +17,9 @@ from blender_handmocap.engine.errors import HandMocapError
 from blender_handmocap.engine.settings import Eyes, Mode, Settings
 
 from . import report
+from .kept import Kept
 from .run import METHODS, Outcome, measure
-from .sets import named
+from .sets import cache, named
 
 log = logging.getLogger("benchmarks")
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(data) if data else None
     names = options.set or [name for name, one in named.NAMED.items() if one.available(folder)]
     methods = options.methods.split(",") if options.methods else METHODS
+    kept = Kept(cache.folder() / "kept") if options.keep else None
     printed: list[dict[str, Any]] = []
     code = 0
     for name in names:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             test_set = named.load(name, folder)
             for sentence in test_set.skipped:
                 log.warning("%s", sentence)
-            outcome = measure(test_set, mode=options.mode, methods=methods, eyes=options.eyes)
+            outcome = measure(test_set, mode=options.mode, methods=methods, eyes=options.eyes, kept=kept)
         except HandMocapError as error:
             log.error("%s", error)
             code = SKIPPED
@@ -93,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--data", metavar="DIR", help="folder of real footage (or HANDMOCAP_DATA)")
     parser.add_argument("--methods", metavar="A,B", help=f"only these of {', '.join(METHODS)}")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="ask MediaPipe and fit the floor once for the same pictures and keep it; their times are then not told",
+    )
     parser.add_argument(
         "--document", action="store_true", help="write the table and pictures into docs/benchmarks.md (named sets only)"
     )

@@ -19,6 +19,7 @@ from blender_handmocap.engine.settings import Eyes, Mode, Settings
 from . import revision
 from .figures import Figures
 from .hands import Clip, Seen, TestSet
+from .kept import Kept
 from .label_figures import label_figures
 from .measures import bootstrap
 from .methods import definition_map, engine, floor, mediapipe_hands, mediapipe_rows
@@ -122,8 +123,19 @@ METHODS: Final = ("ours", *MEDIAPIPE_READINGS, "mediapipe_fit", "floor")
 """`mediapipe_fit` is our engine with MediaPipe's eyes alone; where it has no others, and live, it is left out."""
 
 
-def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS, eyes: Eyes = Settings.eyes) -> Outcome:
-    """Run the methods over a set and measure them; `eyes` are our engine's."""
+def measure(
+    test_set: TestSet,
+    *,
+    mode: Mode,
+    methods: Sequence[str] = METHODS,
+    eyes: Eyes = Settings.eyes,
+    kept: Kept | None = None,
+) -> Outcome:
+    """Run the methods over a set and measure them; `eyes` are our engine's.
+
+    From `kept` come answers of MediaPipe and of the floor to the same pictures, and new ones go there; live, where
+    times are compared, MediaPipe is always asked.
+    """
     seen: dict[str, dict[int, Seen]] = {}
     notes = [test_set.note] if test_set.note else []
     with ExitStack() as stack:
@@ -135,13 +147,13 @@ def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS, 
             log.info("%s: clip %d of %d, %s", test_set.name, number + 1, len(test_set.clips), clip.name)
             camera = _camera(clip)
             try:
-                raw, own = _watched(clip, camera, mode, peer, ours)
+                raw, own = _watched(clip, camera, mode, peer, ours, kept)
             except mediapipe_hands.MediaPipeMissingError as error:
                 log.warning("%s", error)
                 notes.append(str(error))
                 peer = None
                 seen = {method: told for method, told in seen.items() if method not in MEDIAPIPE_READINGS}
-                raw, own = _watched(clip, camera, mode, None, ours)
+                raw, own = _watched(clip, camera, mode, None, ours, kept)
             if raw is not None:
                 for method, kind in MEDIAPIPE_READINGS.items():
                     if method in methods:
@@ -155,9 +167,10 @@ def measure(test_set: TestSet, *, mode: Mode, methods: Sequence[str] = METHODS, 
                 fitted.peak_mb = None
                 seen.setdefault("mediapipe_fit", {})[number] = fitted
             if "floor" in methods and clip.frames:
-                seen.setdefault("floor", {})[number] = floor.see(clip)
+                seen.setdefault("floor", {})[number] = floor.see(clip) if kept is None else kept.floor(clip, floor.see)
         if peer is not None:
-            peak = peer.close()
+            # A MediaPipe that was not asked everything does not show how much memory it needs.
+            peak = peer.close() if kept is None or mode == "live" else None
             for method in MEDIAPIPE_READINGS:
                 for one in seen.get(method, {}).values():
                     one.peak_mb = peak
@@ -187,13 +200,25 @@ def _watched(
     mode: Mode,
     peer: mediapipe_hands.MediaPipe | None,
     ours: engine.Engine | None,
+    kept: Kept | None,
 ) -> tuple[mediapipe_hands.RawClip | None, Seen | None]:
     """One clip through MediaPipe and through our engine."""
     if mode == "live" and clip.ordered:
         return _side_by_side(clip, camera, peer, ours)
     static = mode == "stills" or not clip.ordered
-    raw = None if peer is None else mediapipe_hands.see_clip(peer, clip, static=static)
+    raw = None
+    if peer is not None:
+        raw = _asked(clip, peer, static, kept)
     return raw, None if ours is None else ours.see(clip, camera, mode=mode)
+
+
+def _asked(clip: Clip, peer: mediapipe_hands.MediaPipe, static: bool, kept: Kept | None) -> mediapipe_hands.RawClip:
+    """MediaPipe's answers; where they are kept from run to run they have no times, be they old or new."""
+    if kept is None:
+        return mediapipe_hands.see_clip(peer, clip, static=static)
+    told = kept.mediapipe(clip, static=static, ask=lambda: mediapipe_hands.see_clip(peer, clip, static=static))
+    told.ms.clear()
+    return told
 
 
 def _side_by_side(
