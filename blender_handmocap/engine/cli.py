@@ -172,7 +172,12 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> argparse._MutuallyE
     parser.add_argument("--palm-mm", type=float, help="palm length, wrist to middle knuckle, millimetres")
     _add_mano(parser)
     parser.add_argument("--smoothing", type=float, default=1.0, help="strength of the polish; 0: none")
-    parser.add_argument("--eyes", choices=get_args(Eyes), default=Settings.eyes, help="DetNet besides, or not")
+    parser.add_argument(
+        "--eyes",
+        choices=get_args(Eyes),
+        default=Settings.eyes,
+        help="MediaPipe alone; DetNet besides, everywhere; or both: DetNet where MediaPipe is not sure",
+    )
     parser.add_argument("--device", choices=get_args(Device), default="auto")
     parser.add_argument("--threads", type=int, default=0)
     return lens

@@ -14,7 +14,7 @@ BETA_COUNT: Final = 10
 Hands = Literal["auto", "both", "left", "right"]
 Mode = Literal["best", "live", "stills"]
 Device = Literal["auto", "cpu", "cuda"]
-Eyes = Literal["detnet", "mediapipe"]
+Eyes = Literal["both", "detnet", "mediapipe"]
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as shares of the displayed picture, 0..1"""
 
@@ -56,7 +56,7 @@ class Settings:
     smoothing: float = 1.0
     """strength of the polish; 0 leaves the solved result as it is"""
     eyes: Eyes = "mediapipe"
-    """who sees the hands: our DetNet together with MediaPipe, or MediaPipe alone"""
+    """who sees: MediaPipe hands that it is sure of and both the others; both every hand; MediaPipe alone"""
     pair_eyes: bool = True
     """look at both hands at once where they are near each other"""
     device: Device = "auto"

@@ -21,7 +21,7 @@ from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
 from blender_handmocap.engine.see.crops import HAND_INPUT
 from blender_handmocap.engine.see.detnet import TAPS, Blend, DetNet, LearnedHand, load_or_explain
-from blender_handmocap.engine.see.fusion import blended_points, joined, mediapipe_form, observed
+from blender_handmocap.engine.see.fusion import blended_points, joined, mediapipe_form, mediapipe_trust, observed
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
 from blender_handmocap.engine.settings import Settings
 
@@ -159,6 +159,27 @@ def test_a_blend_without_doubt_takes_the_given_shares(pair: list[SeenHand]) -> N
     pixels, form = blended_points(seen, said, only_ours, camera)
     np.testing.assert_allclose(pixels, said.points)
     assert (form[0] == 0).all() and np.linalg.norm(form[[5, 9, 13, 17]], axis=1).mean() == pytest.approx(1.0)
+
+
+def test_easy_hands_stay_as_mediapipe_sees_them_and_contradicted_ones_do_not(pair: list[SeenHand]) -> None:
+    seen, camera, size = pair[0], Camera.estimated(640, 480), (640, 480)
+    said = learned(seen)
+    blend = Blend.plain()
+    agreeing = replace(seen, learned=replace(said, points=seen.screen[:, :2] + 1.0))
+    trust = mediapipe_trust(agreeing, learned(agreeing), blend, size)
+    assert trust > 0.95, "the picture shows hands that are easy to see"
+    alone = observed(seen, camera, None, motion=0.0, size=size)
+    kept = observed(agreeing, camera, blend, motion=0.0, size=size, easy_kept=True)
+    np.testing.assert_allclose(kept.points2d, alone.points2d, atol=0.1)
+    np.testing.assert_allclose(kept.points3d, alone.points3d, atol=0.1)
+    # DetNet sees the hand half its size away: what is told is what the blend says of every hand.
+    box = float(np.ptp(seen.screen[:, :2], axis=0).max())
+    contradicted = replace(seen, learned=replace(said, points=seen.screen[:, :2] + [box / 2, 0.0]))
+    assert mediapipe_trust(contradicted, learned(contradicted), blend, size) < 0.01
+    told = observed(contradicted, camera, blend, motion=0.0, size=size, easy_kept=True)
+    np.testing.assert_allclose(
+        told.points2d, observed(contradicted, camera, blend, motion=0.0, size=size).points2d, atol=0.01 * box
+    )
 
 
 def test_points_that_are_inferred_are_told_and_count_half(pair: list[SeenHand]) -> None:

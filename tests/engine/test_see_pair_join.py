@@ -130,6 +130,20 @@ def test_a_hand_that_was_never_seen_otherwise_is_not_made_up() -> None:
     assert with_readings(long_ago, every, SURE).left.state.tolist() == [State.SEEN, 0, 0, 0]
 
 
+def test_a_hole_that_is_bridged_anyway_is_not_filled() -> None:
+    take = take_with(SIDES)
+    state = take.left.state.copy()
+    state[1:3] = State.ABSENT
+    lost = replace(take, left=replace(take.left, state=state))
+    joined_take = with_readings(lost, readings([0, 1, 2, 3], a_reading()), SURE)
+    assert joined_take.left.state.tolist() == [State.SEEN, State.ABSENT, State.ABSENT, State.SEEN]
+    # The same hand, lost for good.
+    state = state.copy()
+    state[3] = State.ABSENT
+    lost = replace(take, left=replace(take.left, state=state))
+    assert (with_readings(lost, readings([0, 1, 2, 3], a_reading()), SURE).left.state == State.SEEN).all()
+
+
 def _seen_first(take: Take) -> Take:
     """The take with its left hand in the first picture alone."""
     state = np.where(np.arange(FRAMES) == 0, take.left.state, State.ABSENT).astype(np.uint8)

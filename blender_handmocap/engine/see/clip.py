@@ -45,10 +45,10 @@ _CANDIDATES: Final = 4
 def _plan(mode: Mode) -> SearchPlan:
     """How hard to search: sparingly live, in every picture offline."""
     if mode == "live":
-        return SearchPlan(interval=6, tile_interval=3)
+        return SearchPlan(interval=6, tile_interval=3, patience=10, longest_interval=12)
     if mode == "stills":
         return SearchPlan(most_hands=_CANDIDATES, interval=1, tiles_at_once=99)
-    return SearchPlan(most_hands=_CANDIDATES, interval=1, tile_interval=3, idle_interval=15)
+    return SearchPlan(most_hands=_CANDIDATES, interval=1, tile_interval=3, idle_interval=15, patience=30)
 
 
 class Seer:
@@ -62,7 +62,7 @@ class Seer:
         self.settings = settings
         self.runtime = runtime or Runtime.choose(settings.device, settings.threads)
         area = Area(camera.width, camera.height, settings.region, settings.ignore)
-        self._detnet, self._note = load_or_explain(self.runtime) if settings.eyes == "detnet" else (None, "")
+        self._detnet, self._note = load_or_explain(self.runtime) if settings.eyes != "mediapipe" else (None, "")
         self.pair, self._pair_note = load_pair_or_explain(self.runtime) if settings.mode == "best" else (None, "")
         """what relates both hands to each other over a whole clip"""
         judge, self._judge_note = load_judge_or_explain(self.runtime)
@@ -102,7 +102,8 @@ class Seer:
 
     def _observed(self, seen: SeenHand, motion: float, size: tuple[int, int]) -> Observation:
         blend = None if self._detnet is None else self._detnet.blend
-        observation = observed(seen, self.camera, blend, motion=motion, size=size)
+        easy_kept = self.settings.eyes == "both"
+        observation = observed(seen, self.camera, blend, motion=motion, size=size, easy_kept=easy_kept)
         if seen.judged is None:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hand.names import SIDES, Side
+from ..polish.gaps import short_gaps
+from ..polish.settings import PolishSettings
 from ..settings import BETA_COUNT
 from ..take import HandTrack, PairTrack, State, Take
 from .crops import Array
@@ -113,8 +115,8 @@ def with_readings(
 ) -> Take:
     """The take with what was read of both hands.
 
-    In `ordered` frames a hand is filled only where the pair lasts a little and the hand was seen not long before or
-    after.
+    In `ordered` frames a hand is filled only where the pair lasts a little, the hand was seen not long before or
+    after, and its motion cannot be bridged.
     """
     if not len(readings):
         return take
@@ -136,7 +138,7 @@ def with_readings(
         joined = trusted & seen & fits[:, slot] & use.points
         # A hand is only made up beside one that lies where it was read.
         sure = (readings.together >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
-        known = lasting & (_beside_seen(take, track) if ordered else True)
+        known = lasting & (_beside_seen(take, track) & ~_bridged(take, track) if ordered else True)
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & known[readings.frame] & use.fill
         read = _Read(
             readings.frame, points[:, slot], readings.error[:, slot], form[:, slot], form_error[:, slot],
@@ -184,6 +186,15 @@ def _beside_seen(take: Take, track: HandTrack) -> NDArray[np.bool_]:
     first = np.searchsorted(take.time, take.time - _SEEN_BESIDE)
     last = np.searchsorted(take.time, take.time + _SEEN_BESIDE, side="right")
     return np.asarray(seen[last] > seen[first])
+
+
+def _bridged(take: Take, track: HandTrack) -> NDArray[np.bool_]:
+    """(T,) frames in holes that are bridged anyway: what a reading says of a covered hand is worse than the way from
+    its last place to its next one."""
+    out = np.zeros(len(take), bool)
+    for gap in short_gaps(track.state != State.ABSENT, take.time, PolishSettings.longest_gap):
+        out[gap.first : gap.last + 1] = True
+    return out
 
 
 def _agreement(track: HandTrack, frame: NDArray[np.intp], points: Array) -> Array:
