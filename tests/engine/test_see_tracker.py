@@ -132,6 +132,24 @@ def test_searches_wait_their_interval_unless_a_hand_was_just_lost() -> None:
     assert len(near) == 1 and near[0].part is not None and near[0].threshold < 0.5
 
 
+def test_what_is_long_not_there_is_searched_more_rarely_until_a_hand_comes_or_goes() -> None:
+    plan = SearchPlan(interval=1, patience=4, longest_interval=3, tiles_at_once=0)
+    plan.learn(1)
+
+    def searched(pictures: int, hands: int) -> list[int]:
+        found = []
+        for _ in range(pictures):
+            found.append(len(plan.searches(GREY, hands, [])))
+            plan.learn(hands)
+        return found
+
+    assert searched(4, 1) == [1, 1, 1, 1]
+    assert searched(8, 1) == [0, 1] * 4
+    assert searched(30, 1) == [0, 0, 1] * 10
+    assert searched(4, 2) == [0, 0, 0, 0]
+    assert searched(6, 1) == [1, 1, 1, 1, 1, 0]
+
+
 def test_offline_somebody_else_is_looked_for_now_and_then() -> None:
     plan = SearchPlan(most_hands=4, interval=1, idle_interval=10, tiles_at_once=0)
     searched = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When and where palms are searched: not in every picture, and harder after a hand was lost."""
+"""When and where palms are searched: not in every picture, harder after a loss, more rarely the longer in vain."""
 
 from __future__ import annotations
 
@@ -61,6 +61,10 @@ class SearchPlan:
     """so many hands are followed at most"""
     interval: int = 5
     """pictures between searches while a hand is missing and nothing is found"""
+    patience: int = 0
+    """searches in vain after which the interval doubles, after as many again triples ...; 0: it stays"""
+    longest_interval: int = 4
+    """... up to this"""
     idle_interval: int = 0
     """pictures between searches while every expected hand is there, for others that may be the performer's; 0: none"""
     tiles_at_once: int = 1
@@ -75,6 +79,7 @@ class SearchPlan:
     """pictures left in which it is searched every time"""
     next_tile: int = 0
     searched: int = 0
+    """searches since a hand came or went"""
 
     def searches(self, image: Image, present: int, lost: Sequence[Array]) -> list[Search]:
         """What to search in this picture, most promising first; `lost`: crops of hands lost lately."""
@@ -87,7 +92,7 @@ class SearchPlan:
                 return []
             self.waited = 0
             return [Search(_CERTAIN)]
-        due = self.waited >= self.interval
+        due = self.waited >= self.interval_now
         if not (due or (self.eager > 0 and lost)):
             return []
         self.eager = max(self.eager - 1, 0)
@@ -99,8 +104,18 @@ class SearchPlan:
         whole = Search(_DOUBTFUL if present == 0 or lost else _CERTAIN)
         return [*around[:1], whole, *self._tiles(image)]
 
+    @property
+    def interval_now(self) -> int:
+        """Pictures between searches by now: what long was not there is not looked for in every picture."""
+        if not self.patience:
+            return self.interval
+        rarer = self.interval * (1 + self.searched // self.patience)
+        return max(self.interval, min(rarer, self.longest_interval))
+
     def learn(self, present: int) -> None:
         """Tell how many hands the picture had in the end."""
+        if present != self.known:
+            self.searched = 0
         self.known = present
 
     def _tiles(self, image: Image) -> list[Search]:
