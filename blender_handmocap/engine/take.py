@@ -26,7 +26,8 @@ from .rotations import IDENTITY
 Array = NDArray[np.float64]
 
 SCHEMA: Final = "handmocap.take/2"
-"""Version 2 added what is seen of both hands at once (`PairTrack`); a take of version 1 loads without it."""
+"""Version 2 added what is seen of both hands at once (`PairTrack`); a take of version 1 loads without it.
+`MapsTrack` came later and is not missed by who does not know it."""
 _SCHEMA_NAME, _SCHEMA_VERSION = SCHEMA.split("/")
 
 
@@ -61,6 +62,12 @@ class CorrectionKind(IntEnum):
     """the hand's observation in this frame is not to be used"""
     ABSENT = 4
     """the hand is not there in this frame"""
+
+
+MAP_SIZE: Final = 56
+"""cells a side of the maps of a crop around both hands"""
+MATCHES: Final = 64
+"""points of a hand's skin that maps are asked for"""
 
 
 def _nan(*shape: int) -> Array:
@@ -153,6 +160,35 @@ class PairTrack:
 
 
 @dataclass(frozen=True)
+class MapsTrack:
+    """What the maps of crops around both hands say of M frames, thinned to what the fit reads; hands as SIDES."""
+
+    frame: NDArray[np.int32]
+    """(M,) rising indices into the take"""
+    vertices: NDArray[np.int32]
+    """(64,) points of the free hand's skin: vertices of its mesh"""
+    crop: Array
+    """(M, 5) what was looked at: centre, side, side (pixels), rotation (radians)"""
+    regions: NDArray[np.uint8]
+    """(M, 2, 392) bits of the 56 x 56 cells that show each hand, row by row"""
+    pixels: Array
+    """(M, 2, 64, 2) where each of `vertices` is seen; NaN: it is not"""
+    sigma: Array
+    """(M, 2, 64) expected error, pixels"""
+    depth: Array
+    """(M, 2, 64) how far it lies behind the hand's wrist along the crop's own ray, palm lengths"""
+    between: Array
+    """(M,) how far the left wrist lies behind the right one along that ray, palm lengths; NaN: nothing is said"""
+    points: Array
+    """(M, 2, 21, 2) the model's own joints and tips, seen or hidden, pixels; NaN: not found"""
+    points_sigma: Array
+    """(M, 2, 21) expected error, pixels"""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
 class Take:
     """The result of one capture."""
 
@@ -178,6 +214,8 @@ class Take:
     corrections: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, CORRECTION_DTYPE))
     pair: PairTrack | None = None
     """None where nothing looked at both hands at once"""
+    maps: MapsTrack | None = None
+    """None where no maps were asked for"""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -205,6 +243,18 @@ class Take:
 
 _TRACK_KEYS: Final = tuple(f.name for f in fields(HandTrack))
 _PAIR_KEYS: Final = tuple(f.name for f in fields(PairTrack))
+_MAPS_KEYS: Final = tuple(f.name for f in fields(MapsTrack))
+_MAPS_SHAPES: Final[dict[str, tuple[int, ...]]] = {
+    "frame": (),
+    "crop": (5,),
+    "regions": (len(SIDES), MAP_SIZE * MAP_SIZE // 8),
+    "pixels": (len(SIDES), MATCHES, 2),
+    "sigma": (len(SIDES), MATCHES),
+    "depth": (len(SIDES), MATCHES),
+    "between": (),
+    "points": (len(SIDES), KEYPOINT_COUNT, 2),
+    "points_sigma": (len(SIDES), KEYPOINT_COUNT),
+}
 _FLOAT32: Final = frozenset({"confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility", "points"})
 
 
@@ -232,6 +282,10 @@ def save_take(take: Take, path: str | Path) -> None:
         for key in _PAIR_KEYS:
             value = getattr(take.pair, key)
             arrays[f"pair_{key}"] = value if key == "valid" else value.astype(np.float32)
+    if take.maps is not None:
+        for key in _MAPS_KEYS:
+            value = getattr(take.maps, key)
+            arrays[f"maps_{key}"] = value.astype(np.float32) if value.dtype == np.float64 else value
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_arrays(target, arrays, compressed=True)
@@ -279,6 +333,7 @@ def _take_from(data: dict[str, Any], source: Path) -> Take:
             contacts=data["contacts"] if "contacts" in data else np.zeros(0, CONTACT_DTYPE),
             corrections=data["corrections"] if "corrections" in data else np.zeros(0, CORRECTION_DTYPE),
             pair=_pair_from(data, frames),
+            maps=_maps_from(data),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise BadInputError(f"{source} lacks part of a take ({error}); capture it again.") from error
@@ -305,6 +360,19 @@ def _pair_from(data: dict[str, Any], frames: int) -> PairTrack | None:
     return PairTrack(**{key: _like(getattr(track, key), data, f"pair_{key}") for key in _PAIR_KEYS})
 
 
+def _maps_from(data: dict[str, Any]) -> MapsTrack | None:
+    """All of the maps' keys, or none of them."""
+    if not any(f"maps_{key}" in data for key in _MAPS_KEYS):
+        return None
+    rows = len(data["maps_frame"])
+    types: dict[str, type] = {"frame": np.int32, "vertices": np.int32, "regions": np.uint8}
+    defaults: dict[str, NDArray[Any]] = {
+        key: np.empty((rows, *shape), types.get(key, np.float64)) for key, shape in _MAPS_SHAPES.items()
+    }
+    defaults["vertices"] = np.empty(MATCHES, np.int32)
+    return MapsTrack(**{key: _like(default, data, f"maps_{key}") for key, default in defaults.items()})
+
+
 def _like(default: NDArray[Any], data: dict[str, Any], key: str) -> NDArray[Any]:
     """The array of a file, of the shape and type it must have."""
     value = data[key]
@@ -328,5 +396,15 @@ def _check(take: Take, source: Path) -> None:
         and (np.isnan(pair.contact) | ((pair.contact >= 0) & (pair.contact <= 1))).all()
     ):
         raise BadInputError(f"{source} holds numbers about both hands that cannot be; capture it again.")
+    maps = take.maps
+    if maps is not None and not (
+        (np.diff(maps.frame) > 0).all()
+        and ((maps.frame >= 0) & (maps.frame < len(take))).all()
+        and np.isfinite(maps.crop).all()
+        and (maps.crop[:, 2] > 0).all()
+        and (np.isnan(maps.pixels).any(-1) | (maps.sigma > 0)).all()
+        and (np.isnan(maps.points).any(-1) | (maps.points_sigma > 0)).all()
+    ):
+        raise BadInputError(f"{source} holds maps of both hands that cannot be; capture it again.")
     if not (np.isfinite(take.K).all() and np.isfinite(take.betas).all() and take.size > 0):
         raise BadInputError(f"{source} holds a camera or a hand size that is not finite; capture it again.")

@@ -33,10 +33,10 @@ def session(threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(HAND_NETWORK), options, providers=["CPUExecutionProvider"])
 
 
-def compute(folder: Path, network: onnxruntime.InferenceSession) -> int:
+def compute(folder: Path, network: onnxruntime.InferenceSession, taps: Sequence[str] = tuple(TAPS)) -> int:
     """Write a shard's features_*.npy; the last one appears only when all are whole. Returns the rows."""
     images = np.load(folder / "image.npy", mmap_mode="r")
-    names = list(TAPS)
+    names = list(taps)
     stores = {}
     for start in range(0, len(images), _BATCH):
         for name, values in zip(names, network.run(names, {"image": images[start : start + _BATCH]}), strict=True):

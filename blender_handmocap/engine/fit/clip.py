@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from .. import rotations
 from ..errors import CancelledError
-from ..hand.hands import Hands, chosen_hands
+from ..hand.hands import Hands, chosen_hands, free_hands
 from ..hand.names import JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from ..hand.spheres import fitted_spheres
 from ..progress import Cancelled, OnProgress, Progress
 from ..see.definitions import MODEL
 from ..settings import Settings
 from ..take import CONTACT_DTYPE, HandTrack, State, Take
-from . import contacts, corrections as fixes, hypotheses, observations, shape, spatial
+from . import contacts, corrections as fixes, hypotheses, observations, seen_maps, shape, spatial
 from .energy import Energy
 from .kinematics import Chain, HandState, concatenate
 from .poses import hand_poses
@@ -95,7 +95,9 @@ def solve(
     states = {hand.side: _starts(hand, energy, report, ordered=choices.mode != "stills") for hand in hands}
     spheres = SphereSet.on_chain(fitted_spheres(model.right, energy.chain.rest), energy.chain)
     if choices.mode != "stills":
-        states = _through_windows(take, hands, states, energy, plain, spheres, report)
+        # The skin that maps speak of is the free hand's; another model's betas mean something else.
+        betas = take.betas if model.id == free_hands().id else np.zeros_like(take.betas)
+        states = _through_windows(take, hands, states, energy, plain, spheres, report, betas)
     tracks = {side: HandTrack.absent_views(len(take)) for side in SIDES}
     for hand in hands:
         tracks[hand.side] = _track(take, hand, states[hand.side], energy.chain, model)
@@ -191,6 +193,7 @@ def _through_windows(
     plain: Energy,
     spheres: SphereSet,
     report: _Report,
+    betas: spatial.Array,
 ) -> dict[Side, HandState]:
     """Overlapping windows; each frame's result comes from the window it lies deepest in."""
     settings = energy.settings
@@ -210,6 +213,7 @@ def _through_windows(
             time=np.concatenate([h.time[inside[h.side]] for h in present]),
             left=left,
             vector=_seen_vector(take, pair_frames(frame, left)[0]),
+            maps=seen_maps.of_take(take, frame, left, pair_frames(frame, left)[0], betas),
             seen=observations.concatenate([h.seen(inside[h.side], energy.chain, settings) for h in present]),
             pins=fixes.concatenate([h.pins(inside[h.side], energy.chain) for h in present]),
         )

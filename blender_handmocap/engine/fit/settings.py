@@ -78,6 +78,29 @@ class FitSettings:
     relative_robust: float = 10.0
     """a seen vector between the wrists that is off by so many sigmas counts half"""
 
+    # What the maps of a crop around both hands say (see/maps.py); a doubt multiplies the errors that are stated.
+    dense_doubt: float = math.inf
+    """of matches between skin and pixels"""
+    dense_robust: float = 4.0
+    silhouette_sigma: float = math.inf
+    """sides of the crop: outline against outline"""
+    silhouette_robust: float = 4.0
+    within_sigma: float = math.inf
+    """palm lengths: depth of a point of the skin behind its wrist"""
+    within_robust: float = 4.0
+    between_sigma: float = math.inf
+    """palm lengths: depth of one wrist behind the other"""
+    between_robust: float = 4.0
+    map_points_doubt: float = math.inf
+    """of the model's own 21 points, seen or hidden"""
+    map_points_robust: float = 4.0
+    map_points: tuple[int, ...] = tuple(range(21))
+    """which of them"""
+    gaussian_sigma: float = math.inf
+    """overlap of Gaussians, 0..1, between the hands"""
+    finger_gaussian_sigma: float = math.inf
+    """... and between the fingers of one"""
+
     # The search.
     near: float = 0.10
     far: float = 3.0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,11 +15,14 @@ from .corrections import Pins
 from .descent import descend
 from .energy import Energy
 from .kinematics import FIRST_ANGLE, ROTATION, Chain, HandState
+from .map_terms import MapTerms, fingers_apart
 from .observations import Seen
+from .seen_maps import SeenMaps
 from .settings import FitSettings
+from .skin_points import HandRows
 from .solver import CHUNK
 from .spatial import Array
-from .terms import acceleration, collision, contact, pairs, relative_root, reprojection
+from .terms import acceleration, collision, contact, depth_between, gaussians, pairs, relative_root, reprojection
 
 _FLOOR = 1e-6
 _NO_ROBUST = 1e9
@@ -40,15 +44,22 @@ class Frames:
     pins: Pins
     vector: relative_root.SeenVector | None = None
     """what was seen of the pairs of `pair_frames`"""
+    maps: SeenMaps | None = None
+    """what maps said of some of the hands, and of those pairs"""
 
     def take(self, index: NDArray[np.intp]) -> Frames:
         """The hands of an index array (n,), rising."""
         frame, left = self.frame[index], self.left[index]
-        vector = self.vector
-        if vector is not None:
-            both, _, _ = pair_frames(self.frame, self.left)
-            vector = vector.take(np.searchsorted(both, pair_frames(frame, left)[0]))
-        return Frames(frame, self.time[index], left, self.seen.take(index), self.pins.take(index), vector)
+        pairs = np.searchsorted(pair_frames(self.frame, self.left)[0], pair_frames(frame, left)[0])
+        return Frames(
+            frame,
+            self.time[index],
+            left,
+            self.seen.take(index),
+            self.pins.take(index),
+            None if self.vector is None else self.vector.take(pairs),
+            None if self.maps is None else self.maps.take(index, pairs),
+        )
 
 
 def pair_frames(frame: NDArray[np.intp], left: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
@@ -111,6 +122,9 @@ class Window:
         self._order = np.lexsort((frames.left, frames.frame))
         self._rank = np.argsort(self._order)
         self._pinned = np.flatnonzero(frames.pins.ray_precision.any(0))
+        self._maps: MapTerms | None = None
+        if frames.maps is not None and spheres is not None:
+            self._maps = MapTerms(frames.maps, model.chain, spheres, settings)
 
     @property
     def chain(self) -> Chain:
@@ -180,6 +194,9 @@ class Window:
             index = np.arange(size)
             matrix[:, index, index] += pins.diagonal.T
             self._add_pinned_points(state, local, gradient, matrix)
+        for rows in self._of_maps(state):
+            local += rows.cost
+            _add_rows(rows, gradient, matrix)
         smooth = acceleration.evaluate(state, self._triples, self._energy.settings, size)
         cost = float(local.sum()) + smooth.cost
         for hand in (self._triples.first, self._triples.middle, self._triples.last):
@@ -199,6 +216,14 @@ class Window:
         reduced = matrix[:, :-3, :-3] - np.swapaxes(known[..., :-1], 1, 2) @ solved[..., :-1]
         slope = gradient[:, :-3] - (np.swapaxes(known[..., :-1], 1, 2) @ solved[..., -1:])[..., 0]
         return Linearised(cost, local, slope, reduced, (solved[..., :-1], -solved[..., -1]), smooth, coupling)
+
+    def _of_maps(self, state: HandState) -> list[HandRows]:
+        """What the maps say of single hands, and what keeps fingers apart."""
+        found = [] if self._maps is None else self._maps.evaluate(state)
+        sigma = self.settings.finger_gaussian_sigma
+        if self._spheres is not None and math.isfinite(sigma):
+            found.append(fingers_apart(self._spheres, self.chain, state, sigma))
+        return found
 
     def _add_pinned_points(self, state: HandState, local: Array, gradient: Array, matrix: Array) -> None:
         if not self._pinned.size:
@@ -250,6 +275,9 @@ class Window:
             places = (chain.pose(first), first.translation, chain.pose(second), second.translation)
             apart = collision.evaluate(self._spheres, chain, *places, settings.collision_sigma)
             terms.append(pairs.scattered(apart, near, total))
+            if math.isfinite(settings.gaussian_sigma):
+                smooth = gaussians.between(self._spheres, chain, *places, settings.gaussian_sigma)
+                terms.append(pairs.scattered(smooth, near, total))
             if self.wanted is not None:
                 held = contact.evaluate(
                     self._spheres,
@@ -264,6 +292,21 @@ class Window:
             right, left = (state.translation[:, hand] for hand in self.pairs[1:])
             seen, unknowns = self._frames.vector, FIRST_ANGLE + chain.angle_count
             terms.append(relative_root.evaluate(right, left, seen, unknowns, settings.relative_robust))
+        maps = self._frames.maps
+        if maps is not None and math.isfinite(settings.between_sigma):
+            right, left = (state.translation[:, hand] for hand in self.pairs[1:])
+            terms.append(
+                depth_between.evaluate(
+                    right,
+                    left,
+                    maps.between,
+                    maps.between_sight,
+                    FIRST_ANGLE + chain.angle_count,
+                    palm=maps.palm,
+                    sigma=settings.between_sigma,
+                    robust=settings.between_robust,
+                )
+            )
         return pairs.joined(terms) if terms else None
 
     def _add_coupling(self, gradient: Array, matrix: Array, coupling: pairs.PairRows) -> None:
@@ -312,3 +355,13 @@ class Window:
                 system.couple(int(self._rank[hand]), int(self._rank[following[hand]]), near[hand])
             if after[hand] >= 0:
                 system.couple(int(self._rank[hand]), int(self._rank[after[hand]]), far[hand])
+
+
+def _add_rows(rows: HandRows, gradient: Array, matrix: Array) -> None:
+    """To the gradient (B, P) and matrix (B, P, P) of hands, whose last three unknowns have no part in it."""
+    order = np.argsort(rows.hand, kind="stable")
+    for hand in np.unique(rows.hand):
+        mine = order[np.searchsorted(rows.hand[order], hand) : np.searchsorted(rows.hand[order], hand, side="right")]
+        slopes = rows.rows[mine]
+        gradient[hand, :-3] += rows.residual[mine] @ slopes
+        matrix[hand, :-3, :-3] += slopes.T @ slopes

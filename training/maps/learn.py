@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Train the maps of a crop around both hands, on the taps of shards: resumes, takes in new shards.
+
+python -m training.maps.learn --shards DIR --run DIR [--samples N]
+
+`--samples` alone decides how long; the last pictures of every shard are never trained on, the run is chosen on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.detnet import DetNet
+from training.detnet.shards import find
+from training.detnet.trunk import TAPS as TRUNK_TAPS
+from training.pair.followed import Following, followed
+from training.pair.losses import Targets
+from training.runs import Keeper, cosine
+
+from .data import FARTHEST, MapData, Maps, prepare
+from .network import COARSE, MapHeads
+
+log = logging.getLogger(__name__)
+
+_WARM_UP: Final = 1500
+_CLIP: Final = 5.0
+_BATCH_SHOWN: Final = 30
+_CROP: Final = 224
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the losses; each is near one for a network that says the mean."""
+
+    classes: float = 1.0
+    code: float = 10.0
+    within: float = 4.0
+    between: float = 1.0
+    heat: float = 150.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run becomes."""
+
+    batch: int = 24
+    samples: int = 60_000
+    """crops seen in all; the learning rate falls to zero over them"""
+    rate: float = 2e-3
+    weight_decay: float = 1e-4
+    seed: int = 0
+    weights: Weights = field(default_factory=Weights)
+    following: Following = field(default_factory=Following)
+
+
+def known(
+    truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following
+) -> tuple[Tensor, Tensor]:
+    """What is known of both hands before: points (N, 2, 21, 2) crop shares, known (N, 2)."""
+    seen = followed(truth, definition, random, following)
+    return torch.from_numpy(seen.points).float(), torch.from_numpy(seen.known).float()
+
+
+def loss(out: dict[str, Tensor], truth: Maps, weights: Weights) -> tuple[Tensor, dict[str, float]]:
+    """The sum of all losses, and each."""
+    shown = (truth.classes > 0).float()
+    # What is said of cells that show no hand is never read.
+    hand, placed = shown.sum().clamp(min=1.0), truth.placed.sum().clamp(min=1.0)
+    off = (out["heat"] - truth.heat).square().mean((1, 2, 3, 4)) * truth.heat_known
+    terms = {
+        "classes": functional.cross_entropy(out["logits"], truth.classes),
+        "code": ((out["code"] - truth.code).square().sum(1) * shown).sum() / hand,
+        "within": ((out["within"] - truth.within).square() * truth.placed).sum() / placed,
+        "between": ((out["between"] - truth.between).square() * truth.placed).sum() / placed,
+        "heat": off.mean(),
+    }
+    total = torch.stack([term * getattr(weights, name) for name, term in terms.items()]).sum()
+    return total, {name: float(term.detach()) for name, term in terms.items()}
+
+
+def peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (..., 2) as crop shares and heights (...) of heatmaps (..., 28, 28)."""
+    flat = heat.flatten(-2)
+    height, index = flat.max(-1)
+    row, column = index // COARSE, index % COARSE
+    cells = torch.arange(COARSE)
+    near = ((cells - column[..., None]).abs() <= 2)[..., None, :] & ((cells - row[..., None]).abs() <= 2)[..., :, None]
+    weight = heat.clamp(min=0) * near
+    total = weight.sum((-1, -2)).clamp(min=1e-6)
+    centre = (cells + 0.5) / COARSE
+    across, down = (weight.sum(-2) * centre).sum(-1) / total, (weight.sum(-1) * centre).sum(-1) / total
+    return torch.stack([across, down], -1), height
+
+
+def between_hands(classes: Tensor, between: Tensor) -> Tensor:
+    """(N,) depth of the left wrist behind the right one, palm lengths: the median of each hand, the mean of the two,
+    0 where their signs agree or one of them shows no cell."""
+    out = torch.zeros(len(classes))
+    for row in range(len(classes)):
+        said = [between[row][classes[row] == side] for side in (1, 2)]
+        if all(len(values) for values in said):
+            left, right = (values.median() for values in said)
+            out[row] = (left - right) / 2 if left * right < 0 else 0.0
+    return out
+
+
+@torch.no_grad()
+def validate(
+    heads: MapHeads, data: MapData, index: NDArray[np.int64], definition: NDArray[np.float64], following: Following
+) -> dict[str, float]:
+    """Errors on held-out crops; lengths in palm lengths, points in pixels of the crop, codes in their own unit."""
+    heads.eval()
+    random = np.random.default_rng(0)
+    said: dict[str, list[Tensor]] = {}
+    overlap = torch.zeros(2, 2)
+    for start in range(0, len(index), _BATCH_SHOWN):
+        rows = index[start : start + _BATCH_SHOWN]
+        truth, maps = data.targets(rows)
+        out = heads(data.features(rows), *known(truth, definition, random, following))
+        classes = out["logits"].argmax(1)
+        for side in (1, 2):
+            both = ((classes == side) & (maps.classes == side)).sum()
+            overlap[side - 1] += torch.stack([both, ((classes == side) | (maps.classes == side)).sum()])
+        hand, placed = maps.classes > 0, maps.placed > 0
+        sure = hand & (classes > 0)
+        points, height = peaks(out["heat"])
+        pixels = (points - truth.position).norm(dim=-1) * _CROP
+        seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
+        pair = truth.pair > 0
+        deeper = truth.vector[:, 2].clamp(-FARTHEST, FARTHEST)
+        told = between_hands(classes, out["between"])
+        batch = {
+            "wrong_side": (classes != maps.classes)[sure].float(),
+            "code": (out["code"] - maps.code).norm(dim=1)[hand],
+            "within": (out["within"] - maps.within).abs()[placed],
+            "between": (told - deeper).abs()[pair],
+            "between_constant": deeper.abs()[pair],
+            "sign": ((told * deeper) > 0)[pair & (deeper.abs() > 0.1)].float(),
+            "pixels": pixels[seen],
+            "pixels_hidden": pixels[hidden],
+            "height": height[seen],
+        }
+        for name, values in batch.items():
+            said.setdefault(name, []).append(values.flatten())
+    heads.train()
+    errors = {name: float(torch.cat(values).mean()) for name, values in said.items()}
+    shares = overlap[:, 0] / overlap[:, 1].clamp(min=1)
+    return {"overlap": float(shares.mean()), "code_median": float(torch.cat(said["code"]).median()), **errors}
+
+
+def train(run: Path, config: Config, shards: Path, every: int, start: Path | None = None) -> None:
+    """Until `samples` crops were seen; validates, saves and looks for new shards after each `every`."""
+    torch.manual_seed(config.seed)
+    data = _opened(shards)
+    definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
+    heads = MapHeads()
+    heads.set_statistics(data.statistics())
+    if start is not None:
+        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"])
+    heads = heads.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    keeper = Keeper(run, heads, optimiser)
+    keeper.resume()
+    (run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
+    terms: dict[str, float] = {}
+    while keeper.used < config.samples:
+        random = np.random.default_rng([config.seed, keeper.used])
+        due = min((keeper.used // every + 1) * every, config.samples)
+        while keeper.used < due:
+            rows = np.sort(random.choice(data.base.training, config.batch, replace=False))
+            truth, maps = data.targets(rows)
+            out = heads(data.features(rows), *known(truth, definition, random, config.following))
+            total, terms = loss(out, maps, config.weights)
+            share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
+            keeper.step(total, config.batch, share=share, clip=_CLIP)
+        errors = validate(heads, data, data.base.validation, definition, config.following)
+        keeper.report(_score(errors), {"rows": len(data.base.training), **errors, "terms": terms})
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in errors.items())
+        log.info("%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.base), keeper.pace, keeper.loss, shown)
+        data = _opened(shards)
+
+
+def _opened(shards: Path) -> MapData:
+    folders = find(shards, complete=list(TRUNK_TAPS)[-1])
+    prepare(folders)
+    return MapData(folders)
+
+
+def _score(errors: dict[str, float]) -> float:
+    """What a run is chosen by: each part about one when badly known."""
+    return (
+        2.0 * (1.0 - errors["overlap"])
+        + errors["code"] / 0.1
+        + errors["within"] / 0.3
+        + errors["between"] / max(errors["between_constant"], 1e-6)
+        + (errors["pixels"] + errors["pixels_hidden"]) / 20.0
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--samples", type=int, default=Config.samples)
+    parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run to go on from")
+    parser.add_argument("--rate", type=float, default=Config.rate, help="the highest learning rate")
+    parser.add_argument("--batch", type=int, default=Config.batch)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--every", type=int, default=5_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    config = Config(batch=options.batch, samples=options.samples, rate=options.rate, seed=options.seed)
+    train(options.run, config, options.shards, options.every, options.start)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
