@@ -323,6 +323,7 @@ class HANDMOCAP_PG_scene(bpy.types.PropertyGroup):
     retarget: bpy.props.PointerProperty(type=HANDMOCAP_PG_retarget)
     preset: bpy.props.StringProperty(name="Kind", description="The kind of rig that was recognised")
     bones: bpy.props.CollectionProperty(type=HANDMOCAP_PG_bone)
+    bone_index: bpy.props.IntProperty(name="Bone", description="The selected part of the hand", options=set())
     same_shape: bpy.props.BoolProperty(
         name="Both Hands Alike",
         description="Shape the left and the right hand together, as one performer's hands are",

@@ -123,6 +123,7 @@ CLASSES: Final[tuple[type, ...]] = (
     review_panel.HANDMOCAP_PT_review,
     clean_up_panel.HANDMOCAP_PT_clean_up,
     character_panel.HANDMOCAP_PT_character,
+    character_panel.HANDMOCAP_UL_bones,
     character_panel.HANDMOCAP_PT_bones,
     export_panel.HANDMOCAP_PT_export,
 )

@@ -17,7 +17,7 @@ from ..bridge import bake_preview, character, take_list, timing
 from ..bridge.timing import Timing
 from ..character_properties import choices_of
 from ..engine.errors import BadInputError, HandMocapError
-from ..engine.hand.names import SIDES, Side
+from ..engine.hand.names import FINGERS, SIDES, Side
 from ..engine.rigs.preset import ROLES, BoneMap
 from ..engine.take import Take, load_take
 from .reporting import Result, properties, told
@@ -51,7 +51,7 @@ def fill(chosen: Any, maps: dict[Side, dict[str, str]], preset: str) -> None:
     chosen.bones.clear()
     chosen.preset = preset
     for side in SIDES:
-        for role in ROLES:
+        for role in sorted(ROLES, key=_place_in_list):
             entry = chosen.bones.add()
             entry.side, entry.role, entry.bone = side, role, maps.get(side, {}).get(role, "")
 
@@ -68,6 +68,12 @@ class HANDMOCAP_OT_recognise_character(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Result:
         return told(self, lambda: recognise(context))
+
+
+def _place_in_list(role: str) -> tuple[int, str]:
+    """The arm first, then the fingers from the thumb on, each from the palm outwards."""
+    arm = ("upper_arm", "forearm", "wrist")
+    return (arm.index(role) if role in arm else len(arm) + FINGERS.index(role[:-1])), role
 
 
 def recognise(context: bpy.types.Context) -> Iterable[str]:

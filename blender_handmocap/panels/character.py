@@ -8,7 +8,6 @@ from typing import Any
 import bpy
 
 from ..bridge import bake_preview
-from ..engine.hand.names import FINGERS
 from ..engine.rigs.preset import NEEDED_ROLES
 from ..operators.character import (
     HANDMOCAP_OT_bake_character,
@@ -86,6 +85,20 @@ def _draw_bake(layout: Any, context: bpy.types.Context) -> None:
     column.operator(HANDMOCAP_OT_bake_character.bl_idname, icon="KEYFRAME")
 
 
+class HANDMOCAP_UL_bones(bpy.types.UIList):
+    """Only the rows that are seen are drawn, so that the list costs little however long it is."""
+
+    bl_idname = "HANDMOCAP_UL_bones"
+
+    def draw_item(
+        self, context: bpy.types.Context, layout: Any, data: Any, item: Any, icon: int, active_data: Any, active: str
+    ) -> None:
+        row = layout.split(factor=0.42, align=True)
+        is_missing = not item.bone and item.role in NEEDED_ROLES
+        row.label(text=f"{item.side[0].upper()} {title_of(item.role)}", icon="ERROR" if is_missing else "NONE")
+        row.prop_search(item, "bone", data.character.data, "bones", text="")
+
+
 class HANDMOCAP_PT_bones(SidebarPanel, bpy.types.Panel):
     bl_idname = "HANDMOCAP_PT_bones"
     bl_label = "Bones"
@@ -102,20 +115,7 @@ class HANDMOCAP_PT_bones(SidebarPanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator(HANDMOCAP_OT_load_bones.bl_idname, text="Load", icon="IMPORT")
         row.operator(HANDMOCAP_OT_save_bones.bl_idname, text="Save", icon="EXPORT")
-        side = ""
-        for entry in sorted(chosen.bones, key=_place_in_list):
-            if entry.side != side:
-                side = entry.side
-                column = layout.column(align=True)
-                column.label(text=f"{side.capitalize()} Hand")
-            column.prop_search(entry, "bone", chosen.character.data, "bones", text=title_of(entry.role))
-
-
-def _place_in_list(entry: Any) -> tuple[str, int, str]:
-    """Arm and wrist first, then the fingers from the thumb on, each from the palm outwards."""
-    arm = ("upper_arm", "forearm", "wrist")
-    first = arm.index(entry.role) if entry.role in arm else len(arm) + FINGERS.index(entry.role[:-1])
-    return entry.side, first, entry.role
+        layout.template_list(HANDMOCAP_UL_bones.bl_idname, "", chosen, "bones", chosen, "bone_index", rows=9)
 
 
 def title_of(role: str) -> str:
