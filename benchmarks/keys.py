@@ -82,6 +82,8 @@ MEASURES: Final[dict[str, str]] = {
     "touch_precision": "frames said to touch that do, a share",
     "touch_recall": "frames that touch and are said to, a share",
     "parts_recall": "labelled touching parts that are shown, a share",
+    "hidden_precision": "points said to be hidden that are labelled so, a share",
+    "hidden_recall": "points labelled as hidden that are said to be, a share",
     "jitter_mm": "trembling about the hand's middle while it stands still, mm a frame^2",
     "jitter_placed_mm": "the same with the hand's place, mm a frame^2",
     "jitter_truth_mm": "the same of the truth itself, mm a frame^2",

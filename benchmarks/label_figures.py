@@ -15,7 +15,7 @@ from blender_handmocap.engine.hand.names import SIDES, Side
 from . import skin
 from .figures import Figures
 from .hands import Clip, Label, Seen, SeenHand
-from .measures import contact
+from .measures import contact, surface
 from .measures.detection import box_iou, box_of
 from .pair_figures import mesh_of, recorded_contacts
 from .table import SPAN, Table
@@ -37,12 +37,15 @@ def label_figures(result: Figures, table: Table, labels: Sequence[dict[int, Labe
     nearer_right  share of the frames with an order in which the method's meshes show it; both hands missing is wrong
     touch_precision, touch_recall    over frames: skin on skin said, and true
     parts_recall  share of the labelled touching pairs of parts that the method's meshes or contacts show
+    hidden_precision, hidden_recall    over keypoints: hidden by the method's meshes, and labelled so; a hand that is
+                  not there hides nothing
     """
     sides: list[float] = []
     both: list[float] = []
     order: list[float] = []
     units: dict[str, list[int]] = {"side": [], "both": [], "order": []}
     said, true = [], []
+    behind, truly_behind = [], []
     parts_hit = parts_all = 0
     for number, (clip, frames, seen) in enumerate(zip(table.clips, labels, table.seen, strict=True)):
         camera = _camera(clip, seen)
@@ -61,6 +64,8 @@ def label_figures(result: Figures, table: Table, labels: Sequence[dict[int, Labe
             if label.nearer is not None:
                 order.append(_order_right(left_mesh, right_mesh, label.nearer, camera))
                 units["order"].append(unit)
+            behind.append(np.zeros((2, 21), bool) if pair is None else _hidden(pair, left_mesh, right_mesh))
+            truly_behind.append(np.array([np.isin(np.arange(21), label.hidden[side]) for side in SIDES]))
             contacts = _contacts(left_mesh, right_mesh, seen, index)
             if label.touch is not None:
                 said.append(contacts is not None and bool(contacts[0]))
@@ -75,6 +80,9 @@ def label_figures(result: Figures, table: Table, labels: Sequence[dict[int, Labe
     result.set("touch_precision", hits.sum() / np.sum(said) if np.any(said) else None)
     result.set("touch_recall", hits.sum() / np.sum(true) if np.any(true) else None)
     result.set("parts_recall", parts_hit / parts_all if parts_all else None)
+    shown, truth = np.array(behind, bool), np.array(truly_behind, bool)
+    result.set("hidden_precision", (shown & truth).sum() / shown.sum() if shown.any() else None)
+    result.set("hidden_recall", (shown & truth).sum() / truth.sum() if truth.any() else None)
 
 
 def _camera(clip: Clip, seen: Seen) -> Camera:
@@ -113,6 +121,24 @@ def _order_right(left: Array | None, right: Array | None, nearer: Side, camera: 
         return 0.0
     share = contact.nearer_in_front(left, camera.project(left), right, camera.project(right))
     return float(("left" if share > 0.5 else "right") == nearer)
+
+
+def _hidden(pair: Sequence[SeenHand], left: Array | None, right: Array | None) -> NDArray[np.bool_]:
+    """(2, 21) which points of both hands, left first, their meshes hide."""
+    if left is None or right is None or min(float(mesh[:, 2].min()) for mesh in (left, right)) <= 0.0:
+        return np.zeros((2, 21), bool)
+    return np.stack(
+        [
+            np.any(
+                [
+                    surface.hidden(hand.points3d, mesh, skin.triangles(side), skin.flesh_mm() * (side == hand.side))
+                    for side, mesh in zip(SIDES, (left, right), strict=True)
+                ],
+                axis=0,
+            )
+            for hand in pair
+        ]
+    )
 
 
 def _contacts(left: Array | None, right: Array | None, seen: Seen, index: int) -> tuple[bool, NDArray[np.bool_]] | None:

@@ -21,6 +21,10 @@ IntArray = NDArray[np.int32]
 NEAR_TOUCH_MM: Final = 15.0
 """A keypoint this near to touching skin of its own hand is a touching joint."""
 
+_BESIDE_MM: Final = 6.0
+_THIN_MM: Final = 8.0
+_SPARE_MM: Final = 4.0
+
 
 @lru_cache(maxsize=2)
 def model(side: Side) -> HandModel:
@@ -42,6 +46,21 @@ def regions() -> IntArray:
     for finger, tip in zip(FINGERS, TIP_JOINTS, strict=True):
         region[tip] = CONTACT_PARTS.index(f"{finger}_tip")
     return region[model("right").weights.argmax(1)]
+
+
+@lru_cache(maxsize=1)
+def flesh_mm() -> Array:
+    """(21,) how much flesh lies on each keypoint towards the back or the palm, a little to spare."""
+    hand = model("right")
+    rest = hand.rest()
+    flat = np.zeros((1, JOINT_COUNT, 4))
+    flat[..., 0] = 1.0
+    points = hand.pose(flat, np.zeros((1, 3)), rest).keypoints[0] * 1000.0
+    vertices = hand.vertices(flat, np.zeros((1, 3)), rest)[0] * 1000.0
+    # Fingers point along x and the thumb along z, so that y runs from the palm to the back.
+    beside = np.linalg.norm((vertices - points[:, None])[..., [0, 2]], axis=-1) < _BESIDE_MM
+    height = np.abs(vertices[:, 1] - points[:, 1:2])
+    return np.asarray(np.where(beside.any(1), np.where(beside, height, 0.0).max(1), _THIN_MM) + _SPARE_MM)
 
 
 def vertices_mm(side: Side, rotation: Array, translation: Array, betas: Array, size: float | None) -> Array:

@@ -92,6 +92,19 @@ def inside(points: Array, vertices: Array, triangles: IntArray) -> NDArray[np.bo
     return result
 
 
+def hidden(points: Array, vertices: Array, triangles: IntArray, slack_mm: Array) -> NDArray[np.bool_]:
+    """(P,) whether the mesh (V, 3), mm, hides each point (P, 3) from a camera at the origin that looks along z.
+
+    A point is hidden by skin farther before it than `slack_mm` (P,): of its own hand, the flesh that it lies in.
+    Everything lies before the camera.
+    """
+    # Planes stay planes, and what lies on one ray lies on one column, farther up the farther away.
+    columns, seen = (np.concatenate([p[:, :2] / p[:, 2:], -1.0 / p[:, 2:]], axis=1) for p in (points, vertices))
+    met = crossings(columns[:, :2], seen, triangles)
+    before = -1.0 / met.z < (points[:, 2] - slack_mm)[met.column]
+    return np.bincount(met.column[before], minlength=len(points)) > 0
+
+
 def nearest_vertex(points: Array, vertices: Array) -> Array:
     """(P,) distance from each point (P, 3) to the nearest of the vertices (V, 3)."""
     if not len(points):

@@ -40,6 +40,7 @@ ABOUT: Final[dict[str, str]] = {
     "small": "hands 1.3 to 2 m away, rendered",
     "dark": "too little light, rendered",
     "sleeves": "sleeves, rings, gloves, held and covering things, rendered",
+    "one_hand_hard": "one hand, near, of which three tenths or more are hidden, rendered",
 }
 """Name -> what it shows."""
 

@@ -32,9 +32,12 @@ from .frozen import ABOUT, CYCLES_ROW, clip_folder, sum_of, sums, write_sums
 from .frozen_draw import RECIPES, seed_of, truth_of
 from .frozen_motion import ClipScenes, Recipe, made
 
-CLIPS: Final = 1
-FRAMES: Final = 4
-"""Pictures of a clip: path tracing is dear."""
+CLIPS: Final = 4
+_FIRST: Final = 4
+_FRAMES: Final = 6
+"""Pictures of the first clip of a set and of each later one: path tracing is dear."""
+_WHOLE: Final = ("fast",)
+"""Sets whose later clips are as long as their motion, without which there is no swing to be measured."""
 _LENGTH: Final = 12
 """Frames of the motion they are the middle of."""
 _LONGER_SIDE: Final = 480
@@ -52,11 +55,19 @@ def recipe_of(name: str) -> Recipe:
     )
 
 
+def length_of(name: str, number: int) -> int:
+    """Pictures of a clip."""
+    if number == 0:
+        return _FIRST
+    return recipe_of(name).frames if name in _WHOLE else _FRAMES
+
+
 def clip_of(name: str, number: int) -> ClipScenes:
     """The scenes of a clip: the middle of what the recipe makes, only sources nothing was trained on."""
     whole = made(recipe_of(name), seed_of(name, CYCLES_ROW, number), test=True, number=number)
-    first = (len(whole.scenes) - FRAMES) // 2
-    return replace(whole, scenes=whole.scenes[first : first + FRAMES])
+    frames = length_of(name, number)
+    first = (len(whole.scenes) - frames) // 2
+    return replace(whole, scenes=whole.scenes[first : first + frames])
 
 
 def bundle_of(name: str, number: int) -> Path:
@@ -123,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     task.add_argument("--bpy", type=Path, metavar="PYTHON")
     task.add_argument("--sheet", type=Path, metavar="JPG")
     parser.add_argument("--set", action="append", choices=sorted(ABOUT))
+    parser.add_argument("--clips", type=int, default=CLIPS, help=f"only so many of each set; default: {CLIPS}")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args(arguments)
     if options.sheet:
@@ -130,14 +142,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     names, same = options.set or list(ABOUT), True
     # The first clip of every set before the second of any: what is stopped has something of each.
-    for number in range(CLIPS):
+    for number in range(options.clips):
         for name in names:
             make(name, number, options.bpy)
     for name in names:
-        found, told = [sum_of(clip_folder(name, CYCLES_ROW, number)) for number in range(CLIPS)], sums()
+        found, told = [sum_of(clip_folder(name, CYCLES_ROW, number)) for number in range(options.clips)], sums()
         if options.record:
             write_sums({**told, name: {**told.get(name, {}), CYCLES_ROW: found}})
-        same &= options.record or told.get(name, {}).get(CYCLES_ROW) == found
+        same &= options.record or told.get(name, {}).get(CYCLES_ROW, [])[: options.clips] == found
         sys.stderr.write(f"{name}: {', '.join(one[:12] for one in found)}\n")
     return 0 if same else 1
 

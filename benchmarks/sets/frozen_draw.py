@@ -35,6 +35,7 @@ _CLAD: Final = Style(
     glove=0.25, ring=0.6, watch=0.4, sleeve=0.9, held=0.6, in_front=0.4, behind=0.5, face=0.2, place=0.4, photo=0.3,
     dark=0.0, defocus=0.1, motion=1.0,
 )  # fmt: skip
+_UNCOVERED: Final = replace(_ORDINARY, in_front=0.0)
 
 RECIPES: Final[dict[str, Recipe]] = {
     "one_hand": Recipe("one", _ORDINARY, 0.3, 0.8, frames=10, clips=4),
@@ -44,6 +45,7 @@ RECIPES: Final[dict[str, Recipe]] = {
     "small": Recipe("one", _ORDINARY, 1.3, 2.0, frames=4, clips=4),
     "dark": Recipe("one", _DARK, 0.35, 0.8, frames=4, clips=4),
     "sleeves": Recipe("one", _CLAD, 0.35, 0.8, frames=4, clips=4),
+    "one_hand_hard": Recipe("one", _UNCOVERED, 0.3, 0.6, frames=8, clips=6, frontal=0.6, hidden=0.3),
 }
 _ORDER: Final = tuple(RECIPES)
 _ROW_NUMBER: Final = {"seen families": 0, "unseen families": 1, "cycles": 2}

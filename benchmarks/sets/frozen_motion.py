@@ -61,6 +61,8 @@ class Recipe:
     """share of hands held up towards the camera; the others are seen from anywhere"""
     longer_side: int = 640
     """of the picture, pixels"""
+    hidden: float = 0.0
+    """a single hand's middle frame hides at least this share of its points, and at most MOST_HIDDEN"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def made(recipe: Recipe, seed: tuple[int, ...], *, test: bool, number: int) -> C
             continue
         dressed = looks.dressed(middle, random, style=recipe.style, test=test)
         if recipe.kind == "touching" and _hidden(dressed) > MOST_HIDDEN:
+            continue
+        if recipe.hidden and not recipe.hidden <= _hidden(dressed) <= MOST_HIDDEN:
             continue
         scenes = tuple(
             replace(dressed, hands=frame, hands_end=poses_of(t + 0.5 * SHUTTER / RATE))

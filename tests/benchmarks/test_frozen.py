@@ -73,12 +73,16 @@ def test_rows_by_skin(monkeypatch, tmp_path):
 def test_cycles_clips_are_short_and_of_their_own_kind():
     for name, recipe in frozen_draw.RECIPES.items():
         own = frozen_cycles.recipe_of(name)
-        assert own.frames >= frozen_cycles.FRAMES and own.longer_side <= recipe.longer_side
+        assert all(own.frames >= frozen_cycles.length_of(name, number) for number in range(frozen_cycles.CLIPS))
+        assert own.longer_side <= recipe.longer_side
         assert (own.kind, own.style, own.nearest, own.farthest) == (
             recipe.kind, recipe.style, recipe.nearest, recipe.farthest,
         )  # fmt: skip
+    # The first clip stays what it was when only one was drawn; a whole wave is needed to measure its swing.
+    assert [frozen_cycles.length_of("small", number) for number in range(3)] == [4, 6, 6]
+    assert frozen_cycles.length_of("fast", 1) == frozen_draw.RECIPES["fast"].frames
     clip = frozen_cycles.clip_of("small", 0)
-    assert len(clip.scenes) == frozen_cycles.FRAMES
+    assert len(clip.scenes) == frozen_cycles.length_of("small", 0)
     # The same seed makes the same clip, so that a stopped run goes on with what it began.
     again = frozen_cycles.clip_of("small", 0)
     for one, other in zip(clip.scenes, again.scenes, strict=True):

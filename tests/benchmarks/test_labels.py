@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from test_sets import true_take, write_movie
 
+from benchmarks import skin
 from benchmarks.figures import Figures
 from benchmarks.hands import Clip, Label
 from benchmarks.label_figures import label_figures
-from benchmarks.measures import contact
+from benchmarks.measures import contact, surface
 from benchmarks.methods.engine import seen_of
+from benchmarks.pair_figures import mesh_of
 from benchmarks.sets import labelled
 from benchmarks.table import tabled
 from blender_handmocap.engine.hand.names import CONTACT_PARTS, KEYPOINT_NAMES, SIDES
@@ -100,6 +102,28 @@ def test_order_touch_and_side(tmp_path):
     assert values["touch_precision"] is None and values["touch_recall"] is None
     assert scored(take, label_of(take, nearer="right"), tmp_path)["nearer_right"] == 0.0
     assert scored(take, label_of(take, touch=True), tmp_path)["touch_recall"] == 0.0
+
+
+def test_hidden_points(tmp_path):
+    take = labelled_take(left_depth=0.4)
+    label = label_of(take)
+    # What each hand hides of itself.
+    own, seen = {}, seen_of(take)
+    for hand in seen.of(0):
+        mesh = mesh_of(hand, seen)
+        hidden = surface.hidden(hand.points3d, mesh, skin.triangles(hand.side), skin.flesh_mm())
+        own[hand.side] = tuple(int(k) for k in np.flatnonzero(hidden))
+    everything = tuple(range(21))
+    # The left hand lies in front: it hides some of the right one's points, and nothing hides more of its own.
+    behind = scored(take, replace(label, hidden={"left": own["left"], "right": everything}), tmp_path)
+    assert behind["hidden_precision"] == 1.0 and 0.0 < behind["hidden_recall"] < 1.0
+    beside = scored(take, replace(label, hidden=own), tmp_path)
+    assert beside["hidden_recall"] == 1.0 and beside["hidden_precision"] < 1.0
+    # A pair that is not found hides nothing.
+    gone = scored(
+        labelled_take(left_depth=0.4, shift=0.3), replace(label, hidden={"left": (), "right": (3,)}), tmp_path
+    )
+    assert gone["hidden_recall"] == 0.0 and gone["hidden_precision"] is None
 
 
 def test_touching_meshes_touch(tmp_path):

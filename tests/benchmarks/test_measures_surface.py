@@ -4,7 +4,9 @@
 import numpy as np
 import pytest
 
+from benchmarks import skin
 from benchmarks.measures import contact, surface
+from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.free import free_hand
 
 
@@ -58,6 +60,40 @@ def test_penetration_of_boxes():
     assert hit.depth_mm == pytest.approx(2.0)
     assert hit.volume_mm3 == pytest.approx(2 * 6 * 6, rel=0.05)
     assert contact.penetration(*one, *box((11, 0, 0), (12, 1, 1))) == contact.Penetration(0.0, 0.0)
+
+
+def test_what_a_box_hides_from_the_camera():
+    vertices, triangles = box((-10, -10, 100), (10, 10, 120))
+    # Before it, in it, behind it; behind it in the picture's corner, which only its near face covers; beside it.
+    points = np.array([[1, 2, 90], [1, 2, 110], [1, 2, 130], [12.9, 12.8, 130], [14, 2, 130.0]])
+    told = surface.hidden(points, vertices, triangles, np.zeros(5))
+    np.testing.assert_array_equal(told, [False, True, True, True, False])
+    # Flesh before a joint, as thick as it may be there, does not hide it: the near face is 10 and 30 mm before.
+    told = surface.hidden(points, vertices, triangles, np.array([11.0, 11.0, 29.0, 31.0, 0.0]))
+    np.testing.assert_array_equal(told, [False, False, True, False, False])
+
+
+def test_points_a_hand_hides_are_those_of_the_renderer():
+    pytest.importorskip("numba")
+    from training.footage.render import draw
+    from training.footage.scene import HandPose, Scene
+
+    random = np.random.default_rng(4)
+    K = np.array([[500.0, 0, 159.5], [0, 500, 119.5], [0, 0, 1]])
+    same, hidden = [], []
+    for _ in range(6):
+        rotation = rotations.quaternion_from_vector(random.normal(size=(16, 3)) * ([[1.5]] + [[0.4]] * 15))
+        place = np.array([0.0, 0.0, 0.5])
+        scene = Scene((HandPose("right", rotation, place),), np.zeros(10), 0.095, K, 320, 240)
+        truth = draw(scene, 0, quality="plain").hands[0]
+        mesh = skin.vertices_mm("right", rotation[None], place[None], np.zeros(10), 0.095)[0]
+        told = surface.hidden(truth.keypoints3d * 1000, mesh, skin.triangles("right"), skin.flesh_mm())
+        # The forearm, which only the renderer has, hides a wrist; outside the picture nothing is seen.
+        shown = ((truth.keypoints2d >= 1) & (truth.keypoints2d < [319, 239])).all(1) & (np.arange(21) > 0)
+        same.append((told == ~truth.visible)[shown])
+        hidden.append(~truth.visible[shown])
+    assert 0.2 < np.concatenate(hidden).mean() < 0.8
+    assert np.concatenate(same).mean() > 0.9
 
 
 def volume_of(vertices, triangles):
