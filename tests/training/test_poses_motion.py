@@ -58,6 +58,34 @@ def test_imagined_hands_move_smoothly(rate):
     assert (np.einsum("tk,tk->t", hand.root[1:], hand.root[:-1]) > 0).all()
 
 
+@pytest.mark.parametrize("rate", [30, 60])
+def test_hands_cross_and_pass_each_other(rate):
+    clip = motion.imagined(np.random.default_rng(5), rate, 2.4, events=("go", "cross"))
+    aside = clip.hand("left").place[:, 0] - clip.hand("right").place[:, 0]
+    # The left hand is on the right of the picture, on its left, and back again.
+    assert (np.diff(np.sign(aside)) != 0).sum() >= 2
+    crossing = np.abs(aside) < 0.02
+    assert crossing.any()
+    apart = np.linalg.norm(clip.hand("left").place - clip.hand("right").place, axis=1)
+    assert apart[crossing].min() > 0.04
+
+
+def test_hands_leave_the_picture_and_come_back():
+    clip = motion.imagined(np.random.default_rng(4), 30, 4.0, events=("go", "leave"))
+    take = motion.take_of(clip, CAMERA)
+    changes = [np.diff((take.track(side).state != State.ABSENT).astype(int)) for side in ("left", "right")]
+    assert any((one == -1).any() and (one == 1).any() for one in changes)
+
+
+def test_waving_hands_swing_several_times_a_second():
+    clip = motion.imagined(np.random.default_rng(6), 60, 2.0, sides=("left",), events=("go", "wave"))
+    turn = rotations.multiply(clip.hands[0].root[1:], rotations.conjugate(clip.hands[0].root[:-1]))
+    speed = 2.0 * turn[:, 1:] * 60
+    main = speed[:, np.argmax(np.abs(speed).max(0))]
+    turns = (np.diff(np.sign(main[np.abs(main) > 0.3])) != 0).sum()
+    assert turns >= 4 and np.abs(speed).max() > 3.0, "radians a second"
+
+
 def test_the_same_seed_gives_the_same_clip():
     first, second = (motion.imagined(np.random.default_rng(2), 30, 1.0, sides=("left",)) for _ in range(2))
     assert np.array_equal(first.hands[0].place, second.hands[0].place)

@@ -156,17 +156,21 @@ def imagined(
     sides: Sequence[Side] = SIDES,
     test: bool = False,
     centre: Sequence[float] = CENTRE,
+    events: Sequence[Event] | None = None,
 ) -> Motion:
-    """Hands that go from pose to pose: counting, waving, crossing, resting, leaving and coming back."""
+    """Hands that go from pose to pose: counting, waving, crossing, resting, leaving and coming back.
+
+    `events` happen in turn, over and over; without them they are drawn at random.
+    """
     middle = np.asarray(centre, np.float64)
     count = round(seconds * rate)
     times = np.arange(count) / rate
     at = np.concatenate([[0.0], np.cumsum(random.uniform(0.3, 1.1, int(np.ceil(seconds / 0.3))))])
     at = at[: int(np.searchsorted(at, seconds)) + 1]
-    events = random.choice(_EVENTS, len(at), p=_EVENT_SHARES)
+    drawn = random.choice(_EVENTS, len(at), p=_EVENT_SHARES) if events is None else np.resize(events, len(at))
     if len(sides) == 1:
-        events = np.where(events == "cross", "go", events)
-    hands = [_imagined_hand(random, side, at, events, times, middle, test=test) for side in sides]
+        drawn = np.where(drawn == "cross", "go", drawn)
+    hands = [_imagined_hand(random, side, at, drawn, times, middle, test=test) for side in sides]
     return _parted(_motion("imagined", rate, hands, middle))
 
 
