@@ -32,7 +32,7 @@ from .frozen import ABOUT, CYCLES_ROW, clip_folder, sum_of, sums, write_sums
 from .frozen_draw import RECIPES, seed_of, truth_of
 from .frozen_motion import ClipScenes, Recipe, made
 
-CLIPS: Final = 4
+CLIPS: Final = 3
 _FIRST: Final = 4
 _FRAMES: Final = 6
 """Pictures of the first clip of a set and of each later one: path tracing is dear."""
@@ -41,8 +41,8 @@ _WHOLE: Final = ("fast",)
 _LENGTH: Final = 12
 """Frames of the motion they are the middle of."""
 _LONGER_SIDE: Final = 480
-_TILE: Final = 320
-_COLUMNS: Final = 4
+_TILE: Final = 240
+_COLUMNS: Final = 6
 _SAMPLES: Final = 16
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -110,11 +110,11 @@ def make(name: str, number: int, python: Path) -> None:
 
 
 def sheet(path: Path) -> None:
-    """A picture of what is drawn: of each set's first clip the first and the last frame, as a JPEG."""
+    """A picture of what is drawn: the middle of every clip, as a JPEG."""
     tiles = []
-    for name in ABOUT:
-        drawn = sorted((clip_folder(name, CYCLES_ROW, 0) / "pictures").glob("*.png"))
-        for shown in (drawn[0], drawn[-1]) if drawn else ():
+    for place in (clip_folder(name, CYCLES_ROW, number) for name in ABOUT for number in range(CLIPS)):
+        drawn = sorted((place / "pictures").glob("*.png"))
+        for shown in drawn[len(drawn) // 2 :][:1]:
             image = np.asarray(cv2.imread(str(shown)))
             scale = _TILE / max(image.shape[:2])
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

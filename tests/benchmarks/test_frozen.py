@@ -94,17 +94,17 @@ def test_a_sheet_of_what_is_drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(frozen, "folder", lambda: tmp_path)
     with pytest.raises(BadInputError):
         frozen_cycles.sheet(tmp_path / "sheet.jpg")
-    for name, colour in (("small", 40), ("dark", 200)):
-        place = frozen.clip_folder(name, frozen.CYCLES_ROW, 0) / "pictures"
+    for name, number, colour in (("small", 0, 40), ("small", 2, 120), ("dark", 1, 200)):
+        place = frozen.clip_folder(name, frozen.CYCLES_ROW, number) / "pictures"
         place.mkdir(parents=True)
         for frame in range(3):
-            cv2.imwrite(str(place / f"{frame:05d}.png"), np.full((60, 80, 3), colour, np.uint8))
+            cv2.imwrite(str(place / f"{frame:05d}.png"), np.full((60, 80, 3), colour if frame == 1 else 0, np.uint8))
     frozen_cycles.sheet(tmp_path / "sheet.jpg")
     shown = cv2.imread(str(tmp_path / "sheet.jpg"))
-    assert shown.shape == (320, 4 * 320, 3)
-    # In the order of the sets: two tiles of small, then two of dark; white below, where no picture is.
-    assert [int(shown[100, x].mean()) for x in (100, 400, 800, 1100)] == pytest.approx([40, 40, 200, 200], abs=2)
-    assert shown[310].min() > 250
+    assert shown.shape == (240, 6 * 240, 3)
+    # In the order of the sets and clips, the middle of each; white below and after, where no picture is.
+    assert [int(shown[90, x].mean()) for x in (120, 360, 600)] == pytest.approx([40, 120, 200], abs=2)
+    assert shown[200].min() > 250 and shown[90, 900].min() > 250
 
 
 def test_a_row_that_is_not_drawn_is_left_out_with_a_sentence(monkeypatch, tmp_path):
