@@ -59,6 +59,8 @@ class Settings:
     """who sees: MediaPipe hands that it is sure of and both the others; both every hand; MediaPipe alone"""
     pair_eyes: bool = True
     """look at both hands at once where they are near each other"""
+    maps: bool = False
+    """... and at every cell of that crop: slower, and no better yet"""
     device: Device = "auto"
     threads: int = 0
     """threads a network may use; 0: chosen from the machine"""

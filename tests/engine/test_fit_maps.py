@@ -364,14 +364,17 @@ def test_maps_of_some_frames_are_of_those_frames_alone() -> None:
     take = replace(one.take, maps=told(one, frames))
     frame = np.concatenate([np.arange(8), np.arange(8)])
     left = np.arange(16) >= 8
-    found = seen_maps.of_take(take, frame, left, np.arange(8), np.zeros(10))
+    found = seen_maps.of_take(take, frame, left, np.ones(16, bool), np.arange(8), np.zeros(10))
     assert found is not None
     assert found.hand.tolist() == [2, 3, 6, 10, 11, 14]
     assert np.isfinite(found.between).tolist() == [k in (2, 3, 6) for k in range(8)]
     part = found.take(np.array([3, 4, 11, 14]), np.array([3]))
     assert part.hand.tolist() == [0, 2, 3]
+    hidden = seen_maps.of_take(take, frame, left, np.arange(16) != 3, np.arange(8), np.zeros(10))
+    assert hidden is not None and hidden.hand.tolist() == [2, 6, 10, 11, 14]
+    assert np.flatnonzero(np.isfinite(hidden.between)).tolist() == [2, 6]
     np.testing.assert_array_equal(part.rays[..., 0], found.rays[..., 1])
-    assert seen_maps.of_take(one.take, frame, left, np.arange(8), np.zeros(10)) is None
+    assert seen_maps.of_take(one.take, frame, left, np.ones(16, bool), np.arange(8), np.zeros(10)) is None
     # The mapping to cells: a vertex seen in the picture falls on a cell of its own hand.
     for k in range(len(found.hand)):
         cell = found.to_cell[k] @ np.concatenate([found.rays[:, :, k], np.ones((1, MATCHES))])

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _WARM_UP: Final = 1500
 _CLIP: Final = 5.0
 _BATCH_SHOWN: Final = 30
+_JUDGED: Final = 240
+"""held-out crops, evenly chosen, that a run is judged on while it goes on"""
 _CROP: Final = 224
 
 
@@ -186,7 +188,8 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
             total, terms = loss(out, maps, config.weights)
             share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
             keeper.step(total, config.batch, share=share, clip=_CLIP)
-        errors = validate(heads, data, data.base.validation, definition, config.following)
+        judged = np.unique(np.linspace(0, len(data.base.validation) - 1, _JUDGED).astype(np.int64))
+        errors = validate(heads, data, data.base.validation[judged], definition, config.following)
         keeper.report(_score(errors), {"rows": len(data.base.training), **errors, "terms": terms})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in errors.items())
         log.info("%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.base), keeper.pace, keeper.loss, shown)

@@ -208,13 +208,15 @@ def _through_windows(
             continue
         frame = np.concatenate([h.frames[inside[h.side]] for h in present])
         left = np.concatenate([np.full(len(inside[h.side]), h.side == "left") for h in present])
+        seen = observations.concatenate([h.seen(inside[h.side], energy.chain, settings) for h in present])
+        pair_frame = pair_frames(frame, left)[0]
         frames = Frames(
             frame=frame,
             time=np.concatenate([h.time[inside[h.side]] for h in present]),
             left=left,
-            vector=_seen_vector(take, pair_frames(frame, left)[0]),
-            maps=seen_maps.of_take(take, frame, left, pair_frames(frame, left)[0], betas),
-            seen=observations.concatenate([h.seen(inside[h.side], energy.chain, settings) for h in present]),
+            vector=_seen_vector(take, pair_frame),
+            maps=seen_maps.of_take(take, frame, left, seen.ray_weight.any(0), pair_frame, betas),
+            seen=seen,
             pins=fixes.concatenate([h.pins(inside[h.side], energy.chain) for h in present]),
         )
         window = Window(energy, plain, frames, spheres)

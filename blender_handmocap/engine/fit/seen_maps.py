@@ -72,17 +72,23 @@ class SeenMaps:
 
 
 def of_take(
-    take: Take, frame: NDArray[np.intp], left: NDArray[np.bool_], pair_frame: NDArray[np.intp], betas: Array
+    take: Take,
+    frame: NDArray[np.intp],
+    left: NDArray[np.bool_],
+    shown: NDArray[np.bool_],
+    pair_frame: NDArray[np.intp],
+    betas: Array,
 ) -> SeenMaps | None:
     """What a take's maps say of hands (B,) in frames (B,) and of the pairs in `pair_frame` (P,); None: nothing.
 
-    `betas` (10,): the shape of the free hand whose skin is matched.
+    Of hands that are not `shown` (B,), as where the user hid them, nothing is said. `betas` (10,): the shape of the
+    free hand whose skin is matched.
     """
     maps = take.maps
     if maps is None or not np.isin(frame, maps.frame).any():
         return None
     row = _rows(maps, frame)
-    hand = np.flatnonzero(row >= 0)
+    hand = np.flatnonzero((row >= 0) & shown)
     row, slot = row[hand], np.where(left[hand], SIDES.index("left"), SIDES.index("right"))
     matrix = take.K if take.K.ndim == 2 else take.K[frame[hand]]
     each = np.broadcast_to(matrix, (len(hand), 3, 3))
@@ -97,7 +103,7 @@ def of_take(
     sigma = maps.points_sigma[row, slot][:, POINT_ORDER] / focal[:, None]
     sight = _sight(maps.crop[row], each, take.dist)
     pair_row = _rows(maps, pair_frame)
-    said = pair_row >= 0
+    said = (pair_row >= 0) & np.isin(pair_frame, frame[~left & shown]) & np.isin(pair_frame, frame[left & shown])
     pair_matrix = take.K if take.K.ndim == 2 else take.K[pair_frame]
     blank = np.zeros((3, KEYPOINT_COUNT, len(hand)))
     return SeenMaps(

@@ -28,6 +28,7 @@ from .fusion import observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .judge import load_or_explain as load_judge_or_explain
 from .landmarks import HandNetwork, SeenHand
+from .maps import load_or_explain as load_maps_or_explain, with_maps
 from .observation import Observation
 from .pair import load_or_explain as load_pair_or_explain, with_pair
 from .pair_crop import Expected, PairReading, PairWatch, load_or_explain as load_pair_crop_or_explain
@@ -45,7 +46,7 @@ _CANDIDATES: Final = 4
 def _plan(mode: Mode) -> SearchPlan:
     """How hard to search: sparingly live, in every picture offline."""
     if mode == "live":
-        return SearchPlan(interval=6, tile_interval=3, patience=10, longest_interval=12)
+        return SearchPlan(interval=6, tile_interval=3, patience=10, longest_interval=9)
     if mode == "stills":
         return SearchPlan(most_hands=_CANDIDATES, interval=1, tiles_at_once=99)
     return SearchPlan(most_hands=_CANDIDATES, interval=1, tile_interval=3, idle_interval=15, patience=30)
@@ -70,7 +71,8 @@ class Seer:
         hands = HandNetwork(self.runtime, self._detnet, judge)
         self._tracker = Tracker(PalmDetector(self.runtime, finder), hands, _plan(settings.mode), area)
         wanted = settings.pair_eyes and settings.hands in ("auto", "both")
-        both, self._both_note = load_pair_crop_or_explain(self.runtime) if wanted else (None, "")
+        maps, self._maps_note = load_maps_or_explain(self.runtime) if wanted and settings.maps else (None, "")
+        both, self._both_note = load_pair_crop_or_explain(self.runtime, maps) if wanted else (None, "")
         live = settings.mode == "live"
         self.watch = None if both is None else PairWatch(both, lost_only=live)
         """looks at both hands at once where they are near each other"""
@@ -83,7 +85,15 @@ class Seer:
     @property
     def notes(self) -> list[str]:
         """Sentences about eyes or a device that are not the ones asked for."""
-        notes = (self.runtime.note, self._note, self._pair_note, self._judge_note, self._finder_note, self._both_note)
+        notes = (
+            self.runtime.note,
+            self._note,
+            self._pair_note,
+            self._judge_note,
+            self._finder_note,
+            self._both_note,
+            self._maps_note,
+        )
         return [note for note in notes if note]
 
     def step(self, image: Image, *, time: float, film_focal: float | None = None) -> list[tuple[int, Observation]]:
@@ -225,6 +235,8 @@ def take_from(
     if seer is not None and seer.watch is not None:
         ordered = settings.mode != "stills"
         take = with_readings(take, Readings.of(records), seer.watch.network.calibration, ordered=ordered)
+        if seer.watch.network.maps is not None:
+            take = with_maps(take, records, seer.watch.network.maps.calibration)
     return take if seer is None or seer.pair is None else with_pair(take, seer.pair)
 
 

@@ -29,6 +29,7 @@ from .crops import HAND_INPUT, Array, Image, cut, points_in_picture, turned, wra
 from .detnet import TAPS
 from .fusion import ray_rotation
 from .landmarks import HAND_MODEL
+from .maps import FINE_TAP, MapsNet, MapsReading
 from .observation import Observation
 from .pair import palm_bone, placed_by_size
 
@@ -120,6 +121,8 @@ class PairReading:
     """0..1: a left and a right hand are there and belong together"""
     left_nearer: float
     """0..1: the left hand is nearer to the camera"""
+    maps: MapsReading | None = None
+    """what every cell of the crop shows; None: not asked for"""
 
     @property
     def both(self) -> bool:
@@ -308,15 +311,17 @@ class Expected:
 class PairCropNet:
     """The trunk and the heads, ready to look."""
 
-    def __init__(self, trunk: Network, heads: Network) -> None:
-        self._trunk, self._heads = trunk, heads
+    def __init__(self, trunk: Network, heads: Network, maps: MapsNet | None = None) -> None:
+        """With `maps` the trunk must give their tap as well."""
+        self._trunk, self._heads, self.maps = trunk, heads, maps
         self.calibration = Calibration.from_text(heads.metadata.get(CALIBRATION_KEY))
 
     @classmethod
-    def load(cls, runtime: Runtime) -> PairCropNet:
+    def load(cls, runtime: Runtime, maps: MapsNet | None = None) -> PairCropNet:
         """The networks of models.toml; a missing or damaged file is refused in one sentence."""
         heads = runtime.network(PAIR_CROP_MODEL, outputs=_OUTPUTS)
-        return cls(runtime.network(HAND_MODEL, outputs=TAPS), heads)
+        taps = TAPS if maps is None else (*TAPS, FINE_TAP)
+        return cls(runtime.network(HAND_MODEL, outputs=taps), heads, maps)
 
     def look(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> PairReading | None:
         """What a picture (H, W, 3) shows of both hands, of which at least one is known; None if that is not numbers.
@@ -328,7 +333,10 @@ class PairCropNet:
         reading = self.read(taps, crop, expected, camera)
         if reading is None or not reading.both:
             return reading
-        return self.read(taps, crop, reading.expected(self.calibration), camera) or reading
+        reading = self.read(taps, crop, reading.expected(self.calibration), camera) or reading
+        if self.maps is None or not reading.both:
+            return reading
+        return replace(reading, maps=self.maps.read(taps, crop, reading.expected(self.calibration)))
 
     def read(
         self,
@@ -343,7 +351,8 @@ class PairCropNet:
         turn = ray_rotation(camera.rays(crop[:2])) @ turn
         focal = float(np.sqrt(abs(camera.K[0, 0] * camera.K[1, 1]))) / float(crop[2])
         asked = given(_in_crop(expected, crop, turn, focal))
-        out = self._heads({**taps, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
+        shown = {name: taps[name] for name in TAPS}
+        out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
         values = {name: value[0].astype(np.float64) for name, value in out.items()}
         if not all(np.isfinite(value).all() for value in values.values()):
             return None
@@ -382,12 +391,12 @@ def _in_crop(expected: Sequence[Expected | None], crop: Array, turn: Array, foca
     return SeenPair(points, error, form, form_error, known, np.array([focal]))
 
 
-def load_or_explain(runtime: Runtime) -> tuple[PairCropNet | None, str]:
+def load_or_explain(runtime: Runtime, maps: MapsNet | None = None) -> tuple[PairCropNet | None, str]:
     """The network, or None and the one sentence that says why each hand is seen alone."""
     if PAIR_CROP_MODEL not in model_cards():
         return None, ""
     try:
-        return PairCropNet.load(runtime), ""
+        return PairCropNet.load(runtime, maps), ""
     except ModelFileError as error:
         note = f"Hands that touch are seen one by one, less well: {error}"
         log.warning("%s", note)

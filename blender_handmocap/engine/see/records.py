@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from . import maps
 from .observation import Observation
 from .pair_crop import PairReading
 from .pair_join import rows
@@ -29,7 +30,7 @@ _SHAPES: Final[dict[str, tuple[int, ...]]] = {
 
 @dataclass
 class Records:
-    """A growing list of pictures and of the hands seen in them; at most 0.6 kB a hand and picture, 2 kB a pair."""
+    """A growing list of pictures and the hands seen in them: 0.6 kB a hand and picture, 2 kB a pair, 4 kB of maps."""
 
     frame: list[int] = field(default_factory=list)
     time: list[float] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Records:
             "track": np.array(self.track, np.int64),
             "pair": np.array([one is not None for one in self.read], bool),
             **rows([one for one in self.read if one is not None]),
+            **maps.rows([None if one is None else one.maps for one in self.read]),
         }
         for name in _OBSERVED:
             values = [getattr(one, name) for one in self.seen]
