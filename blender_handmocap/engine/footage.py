@@ -212,9 +212,8 @@ class Pictures(Footage):
             else:
                 yield Frame(index, time_now, image, self._noted(index, image) if self._any_size else None)
         if unreadable:
-            self.warnings.append(
-                f"{len(unreadable)} of {len(self._paths)} pictures of {self.source} were left out ({unreadable[0]})."
-            )
+            count = f"{len(unreadable)} of {len(self._paths)} pictures of {self.source}"
+            self.warnings.append(f"{count} {'was' if len(unreadable) == 1 else 'were'} left out ({unreadable[0]}).")
 
     def _noted(self, index: int, image: Image) -> float | None:
         """The focal length in a still's own file."""

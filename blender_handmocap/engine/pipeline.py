@@ -113,8 +113,9 @@ def capture(
     if not (seen.left.present.any() or seen.right.present.any()):
         if not stopped:
             work.discard()
+        wanted = f"{settings.hands} hand" if settings.hands in SIDES else "hand"
         raise NothingFoundError(
-            f"No hand was found in {source}"
+            f"No {wanted} was found in {source}"
             + (" before it was stopped." if stopped else "; check the footage, or the region if one is set.")
         )
     meta = {**seen.meta, "models": _model_hashes(), **({"cancelled": True} if stopped else {})}

@@ -63,6 +63,10 @@ def test_footage_without_hands_is_exit_1(tmp_path: Path, capsys: pytest.CaptureF
     code, _, err = run("capture", str(tmp_path / "empty.avi"), "--out", str(tmp_path / "t.npz"), capsys=capsys)
     assert code == 1 and "No hand was found" in err.splitlines()[-1]
     assert not (tmp_path / "t.npz.partial").exists()
+    _, _, err = run(
+        "capture", str(tmp_path / "empty.avi"), "--out", str(tmp_path / "t.npz"), "--hands", "left", capsys=capsys
+    )
+    assert "No left hand was found" in err.splitlines()[-1]
 
 
 def test_nothing_is_overwritten_without_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

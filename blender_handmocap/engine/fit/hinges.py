@@ -36,6 +36,8 @@ def zero_shift(hinges: Hinges, reference: Hinges) -> Array:
     of one finger count from the joint before them, the knuckles from the palm.
     """
     out = np.zeros((JOINT_COUNT, 3))
+    if np.array_equal(hinges.frame, reference.frame):
+        return out
     for joint in range(1, JOINT_COUNT):
         parent = JOINT_PARENTS[joint]
         own, theirs = hinges.frame[joint], reference.frame[joint]
