@@ -7,6 +7,7 @@ Camera space is x right, y down, z forward. Pixels are distorted, integer = pixe
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import BadInputError
+from .files import why_no_arrays
 from .settings import Settings
 
 Array = NDArray[np.float64]
@@ -183,9 +185,9 @@ def load_camera_path(path: str | Path) -> CameraPath:
             raise ValueError("it holds numbers that are not finite")
         if np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max() > 1e-3:
             raise ValueError("its rotations are not rotations")
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadInputError(
-            f"The camera path {source} cannot be used ({error}); "
+            f"The camera path {source} cannot be used ({why_no_arrays(error)}); "
             "give an .npz with K, rotation (N,3,3) and translation (N,3), world to camera."
         ) from error
     return CameraPath(frame=frame, K=K, rotation=rotation, translation=translation, dist=dist)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files written in one step: what is there is either the old one or the whole new one, never a part."""
+"""Files written in one step: what is there is the old one or the whole new one, never a part. Why one is none."""
 
 from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,3 +32,11 @@ def write_whole(target: Path, data: bytes | memoryview) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def why_no_arrays(error: Exception) -> str:
+    """Why a file could not be read as an .npz, for people: numpy speaks of pickles to whoever gives it a text."""
+    told = str(error)
+    if isinstance(error, EOFError | zipfile.BadZipFile) or "pickle" in told:
+        return "it is no .npz file, or only a part of one"
+    return told

@@ -47,7 +47,7 @@ class PartialWork:
         except OSError as error:
             raise BadInputError(
                 f"Unfinished frames cannot be kept in {folder} ({error.strerror or error}); "
-                "choose an output in a folder you may write to."
+                "choose an output in a folder you may write to, on a disk with space."
             ) from error
 
     def _file(self, name: str) -> Path:

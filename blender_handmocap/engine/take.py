@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadInputError
-from .files import write_arrays
+from .files import why_no_arrays, write_arrays
 from .hand.names import CONTACT_PARTS, JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from .rotations import IDENTITY
 
@@ -305,7 +305,9 @@ def load_take(path: str | Path) -> Take:
     except FileNotFoundError as error:
         raise BadInputError(f"There is no take at {source}; check the path.") from error
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise BadInputError(f"{source} is not a HandMocap take or is damaged ({error}); capture it again.") from error
+        raise BadInputError(
+            f"{source} is not a HandMocap take or is damaged ({why_no_arrays(error)}); capture it again."
+        ) from error
     return _take_from(data, source)
 
 

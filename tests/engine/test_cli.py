@@ -109,7 +109,7 @@ def test_a_camera_path_that_is_none_is_one_sentence(tmp_path: Path, capsys: pyte
     write_movie(tmp_path / "clip.avi")
     command = ["capture", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "t.npz"), "--camera-path"]
     code, _, err = run(*command, str(tmp_path / "clip.avi"), capsys=capsys)
-    assert code == 2 and "camera path" in err and len(err.strip().splitlines()) == 1
+    assert code == 2 and "camera path" in err and "no .npz file" in err and len(err.strip().splitlines()) == 1
     assert not (tmp_path / "t.npz.partial").exists()
 
 

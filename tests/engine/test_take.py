@@ -160,7 +160,7 @@ def test_bad_takes_are_refused_in_one_sentence(tmp_path: Path, values: dict[str,
 def test_files_that_are_no_takes(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(content)
-    with pytest.raises(BadInputError):
+    with pytest.raises(BadInputError, match=r"no \.npz file"):
         takes.load_take(path)
     with pytest.raises(BadInputError, match="no take"):
         takes.load_take(tmp_path / "missing.npz")
