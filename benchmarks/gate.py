@@ -3,8 +3,9 @@
 
     python -m benchmarks.gate [--set NAME]
 
-prints the PA of every reading of MediaPipe over the hands it found and over all of them, and fails where the set is too
-easy. It is asked once, before the sums of a set are recorded, and never afterwards to change a set.
+prints the PA of every reading of MediaPipe over the hands it found and over all of them, row by row beside it, and
+fails where a set as a whole is too easy. It is asked once, before the sums of a set are recorded, and never afterwards to
+change a set.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from blender_handmocap.engine.errors import HandMocapError
 
+from .figures import Figures
 from .run import MEDIAPIPE_READINGS, measure
 from .sets import frozen
 
@@ -30,6 +32,16 @@ JUDGED: Final = "mediapipe_best"
 def least_pa_mm(name: str) -> float:
     """What the judged reading may not fall below on a set."""
     return TOUCHING_MM if name == "two_touching" else ONE_HAND_MM
+
+
+def rows(by_row: Mapping[str, Mapping[str, Figures]], least: float) -> str:
+    """A line a row: a set may pass as a whole with a row that is easy."""
+    lines = []
+    for row, by_method in by_row.items():
+        error = by_method[JUDGED].values["pa_mpjpe_mm"]
+        told = "nothing measured" if error is None else f"{error:.1f} mm" + ("" if error >= least else ", an easy row")
+        lines.append(f"  {row}: {told}\n")
+    return "".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(
             f"{name}: {'hard enough' if enough else 'TOO EASY'}; found {told[JUDGED]['found']:.0%}; {figures}\n"
         )
+        sys.stdout.write(rows(outcome.rows, least_pa_mm(name)))
     return code
 
 

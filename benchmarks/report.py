@@ -73,6 +73,7 @@ COLUMNS: Final = (
     Column("mrrpe_plane_palm_given_mm", "in the image plane mm"),
     Column("mrrpe_depth_palm_given_mm", "in depth mm"),
     Column("mrrpe_one_depth_palm_given_mm", "both at one depth mm"),
+    Column("place_mm", "place mm"),
     Column("place_palm_given_mm", "place, palm given mm"),
     Column("contact_precision", "contact precision %", share=True),
     Column("contact_recall", "contact recall %", share=True),
