@@ -55,7 +55,7 @@ class Settings:
     """MANO_LEFT; one of the two is enough"""
     smoothing: float = 1.0
     """strength of the polish; 0 leaves the solved result as it is"""
-    eyes: Eyes = "mediapipe"
+    eyes: Eyes = "both"
     """who sees: MediaPipe hands that it is sure of and both the others; both every hand; MediaPipe alone"""
     pair_eyes: bool = True
     """look at both hands at once where they are near each other"""

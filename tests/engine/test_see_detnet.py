@@ -21,7 +21,15 @@ from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
 from blender_handmocap.engine.see.crops import HAND_INPUT
 from blender_handmocap.engine.see.detnet import TAPS, Blend, DetNet, LearnedHand, load_or_explain
-from blender_handmocap.engine.see.fusion import blended_points, joined, mediapipe_form, mediapipe_trust, observed
+from blender_handmocap.engine.see.fusion import (
+    blended_points,
+    is_easy,
+    joined,
+    mediapipe_confidence,
+    mediapipe_form,
+    mediapipe_trust,
+    observed,
+)
 from blender_handmocap.engine.see.landmarks import HandNetwork, SeenHand
 from blender_handmocap.engine.settings import Settings
 
@@ -180,6 +188,18 @@ def test_easy_hands_stay_as_mediapipe_sees_them_and_contradicted_ones_do_not(pai
     np.testing.assert_allclose(
         told.points2d, observed(contradicted, camera, blend, motion=0.0, size=size).points2d, atol=0.01 * box
     )
+
+
+def test_of_easy_hands_detnet_is_not_asked(picture: np.ndarray, pair: list[SeenHand]) -> None:
+    runtime = Runtime.choose("cpu", 1)
+    detnet = DetNet.load(runtime)
+    asked = {}
+    for name, easy in (("all", None), ("hard", is_easy), ("none", lambda seen, size: True)):
+        network = HandNetwork(runtime, detnet, is_easy=easy)
+        asked[name] = [hand.learned is not None for hand in network.look(picture, [h.crop for h in pair], [1.0, 0.0])]
+    assert asked["all"] == [True, True] and asked["none"] == [False, False]
+    size = (picture.shape[1], picture.shape[0])
+    assert asked["hard"] == [mediapipe_confidence(hand, size) < 0.9 for hand in pair]
 
 
 def test_points_that_are_inferred_are_told_and_count_half(pair: list[SeenHand]) -> None:

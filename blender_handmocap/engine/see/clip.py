@@ -24,7 +24,7 @@ from ..take import HandTrack, State, Take
 from .crops import Array, Image
 from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
-from .fusion import observed
+from .fusion import is_easy, observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .judge import load_or_explain as load_judge_or_explain
 from .landmarks import HandNetwork, SeenHand
@@ -68,7 +68,9 @@ class Seer:
         """what relates both hands to each other over a whole clip"""
         judge, self._judge_note = load_judge_or_explain(self.runtime)
         finder, self._finder_note = load_finder_or_explain(self.runtime)
-        hands = HandNetwork(self.runtime, self._detnet, judge)
+        # Live, every millisecond counts.
+        alone = is_easy if settings.eyes == "both" and settings.mode == "live" else None
+        hands = HandNetwork(self.runtime, self._detnet, judge, is_easy=alone)
         self._tracker = Tracker(PalmDetector(self.runtime, finder), hands, _plan(settings.mode), area)
         wanted = settings.pair_eyes and settings.hands in ("auto", "both")
         maps, self._maps_note = load_maps_or_explain(self.runtime) if wanted and settings.maps else (None, "")

@@ -97,12 +97,22 @@ def mediapipe_trust(seen: SeenHand, learned: LearnedHand, blend: Blend, size: tu
 
     DetNet knows drawn hands best; on easy real ones MediaPipe is the better one.
     """
-    own = float(calibrated(features(seen, motion=0.0, width=size[0], height=size[1])))
+    own = mediapipe_confidence(seen, size)
     sure = float(np.clip((own - _DOUBTED) / (_TRUSTED - _DOUBTED), 0.0, 1.0))
     ours = blend.definition @ learned.points
     box = max(float(np.ptp(ours, axis=0).max()), 1e-6)
     apart = float(np.linalg.norm(ours - seen.screen[:, :2], axis=1).mean()) / box
     return sure**2 * (3.0 - 2.0 * sure) / (1.0 + (apart / _APART) ** 4)
+
+
+def is_easy(seen: SeenHand, size: tuple[int, int]) -> bool:
+    """Whether MediaPipe is so sure that all stays as it sees it; `size` of the picture."""
+    return mediapipe_confidence(seen, size) >= _TRUSTED
+
+
+def mediapipe_confidence(seen: SeenHand, size: tuple[int, int]) -> float:
+    """0..1: how likely MediaPipe is right about a hand in a picture of this `size`, whatever its motion."""
+    return float(calibrated(features(seen, motion=0.0, width=size[0], height=size[1])))
 
 
 def blended_points(
@@ -190,7 +200,7 @@ def blended_confidence(
 
 def confidence_signs(seen: SeenHand, learned: LearnedHand, size: tuple[int, int]) -> Array:
     """(4,) logits of MediaPipe's confidence, DetNet's presence and side; log of its error in shares of the box."""
-    own = float(calibrated(features(seen, motion=0.0, width=size[0], height=size[1])))
+    own = mediapipe_confidence(seen, size)
     box = max(float(np.ptp(learned.points, axis=0).max()), 1e-6)
     error = np.log(max(float(learned.error_2d.mean()), 1e-6) / box)
     return np.array([*(_logit(p) for p in (own, learned.present, learned.of_side)), error])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,14 +67,29 @@ class SeenHand:
         return self.right if self.judged is None else self.judged.right
 
 
+IsEasy = Callable[[SeenHand, tuple[int, int]], bool]
+"""Whether MediaPipe needs no help with a hand in a picture of a width and height."""
+
+
 class HandNetwork:
     """Looks at crops; several at once where the machine allows it."""
 
-    def __init__(self, runtime: Runtime, detnet: DetNet | None = None, judge: Judge | None = None) -> None:
-        """With `detnet`, left hands are shown to the network mirrored; its taps, and `judge`'s, are read as well."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        detnet: DetNet | None = None,
+        judge: Judge | None = None,
+        *,
+        is_easy: IsEasy | None = None,
+    ) -> None:
+        """With `detnet`, left hands are shown to the network mirrored; its taps, and `judge`'s, are read as well.
+
+        Of hands that are easy DetNet is not asked.
+        """
         self._batches = runtime.device != "cpu"
         self._detnet = detnet
         self._judge = judge
+        self._is_easy = is_easy
         taps = [*(detnet.taps if detnet is not None else ()), *(JUDGED_TAPS if judge is not None else ())]
         outputs = (*_OUTPUTS, *dict.fromkeys(taps))
         self._network = runtime.network(HAND_MODEL, outputs=outputs)
@@ -94,7 +109,7 @@ class HandNetwork:
             pictures = np.stack([_shown(image, crop, flip) for crop, flip in zip(crops, flips, strict=True)])
             found = self._network(pictures)
             return [
-                self._read(crop, {name: values[i : i + 1] for name, values in found.items()}, side)
+                self._read(image, crop, {name: values[i : i + 1] for name, values in found.items()}, side)
                 for i, (crop, side) in enumerate(zip(crops, known, strict=True))
             ]
         if len(crops) == 1 or not self._beside:
@@ -111,9 +126,9 @@ class HandNetwork:
         return self._detnet is not None and right is not None and right < 0.5
 
     def _look_once(self, image: Image, crop: Array, right: float | None, network: Network) -> SeenHand:
-        return self._read(crop, network(_shown(image, crop, self._flips(right))[None]), right)
+        return self._read(image, crop, network(_shown(image, crop, self._flips(right))[None]), right)
 
-    def _read(self, crop: Array, found: Mapping[str, Values], right: float | None) -> SeenHand:
+    def _read(self, image: Image, crop: Array, found: Mapping[str, Values], right: float | None) -> SeenHand:
         """From a batch of one."""
         flipped = self._flips(right)
         hand = _read_mediapipe(crop, *(found[name][0] for name in _OUTPUTS), flipped=flipped)
@@ -121,6 +136,8 @@ class HandNetwork:
             hand = replace(hand, judged=self._judge.read(found, mirrored=flipped))
         # Whoever follows a hand knows its side better than one picture of it.
         if self._detnet is None or (right is None and hand.is_right < 0.5):
+            return hand
+        if self._is_easy is not None and self._is_easy(hand, (image.shape[1], image.shape[0])):
             return hand
         return replace(hand, learned=self._detnet.read(found, crop, mirrored=flipped))
 
