@@ -175,7 +175,10 @@ def show_clip(
     background.frame_method = _frame_method(scene, take)
     background.use_flip_x = bool(take.meta.get("mirrored", False))
     _turn_upright(scene, background, take, clip)
-    if how is not Timing.TRUE_TIME or timing.same_rate(scene_rate, clip_rate):
+    is_retimed = how is Timing.TRUE_TIME and not timing.same_rate(scene_rate, clip_rate)
+    # An image cannot be freed of distortion; then the picture before the moment must do.
+    is_retimed |= not timing.is_even(take) and not take.dist.any()
+    if not is_retimed:
         background.source, background.clip = "MOVIE_CLIP", clip
         # The hands stand where a lens without distortion sees them.
         background.clip_user.use_render_undistorted = bool(take.dist.any())
@@ -185,7 +188,7 @@ def show_clip(
     background.image = _as_image(clip)
     user = background.image_user
     user.frame_duration, user.frame_start, user.use_auto_refresh = clip.frame_duration, 1, True
-    shown = first + 1 + timing.shown_clip_frames(how, start, end, rate=scene_rate, clip_rate=clip_rate)
+    shown = first + 1 + timing.shown_clip_frames(take, how, start, end, rate=scene_rate, clip_rate=clip_rate)
     scene_frames = np.arange(start, end + 1)
     item = ValueChannel("background_images[0].image_user.frame_offset", (shown - scene_frames).astype(float), "Clip")
     channels.write(data, scene_frames, [item], interpolation="CONSTANT", action_name=f"{CAMERA_NAME} Lens")

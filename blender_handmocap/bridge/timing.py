@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 _SAME_RATE: Final = 1e-3
 """Frames a second: 29.97 and 30 differ, 30000/1001 and 29.97003 do not."""
+_ON_TIME: Final = 1e-4
+"""Frames by which a time stamp may miss the frame that it belongs to, as sums of fractions do."""
 _JITTER: Final = 0.3
 """Time stamps this many frames off the even grid are still a constant rate."""
 
@@ -82,9 +84,18 @@ def first_clip_frame(take: Take, clip_rate: float) -> int:
     return int(take.frame[0]) if is_even(take) else round(float(take.time[0]) * clip_rate)
 
 
-def shown_clip_frames(timing: Timing, start: int, end: int, *, rate: float, clip_rate: float) -> NDArray[np.int32]:
+def shown_clip_frames(
+    take: Take, timing: Timing, start: int, end: int, *, rate: float, clip_rate: float
+) -> NDArray[np.int32]:
     """Clip frames, counted from 0 at the take's first, to show at scene frames start..end (inclusive)."""
     scene_frames = np.arange(start, end + 1, dtype=np.float64)
+    if not is_even(take):
+        moments = take.time[0] + (scene_frames - start) / (rate if timing is Timing.TRUE_TIME else clip_rate)
+        later = np.clip(np.searchsorted(take.time, moments), 1, len(take) - 1)
+        is_before = moments - take.time[later - 1] < take.time[later] - moments
+        # The first of Blender's evenly counted frames in which the picture nearest in time is to be seen.
+        counted = np.ceil(take.time[later - is_before] * clip_rate - _ON_TIME)
+        return (counted - first_clip_frame(take, clip_rate)).astype(np.int32)
     if timing is not Timing.TRUE_TIME or same_rate(rate, clip_rate):
         return (scene_frames - start).astype(np.int32)
     # The picture nearest in time lies closest to the hands; a player would show the last one whose time has come.

@@ -274,6 +274,22 @@ def test_a_variable_rate_clip_plays_as_blender_counts_it(
         assert np.abs(shown_pixels(scene, applied.rigs["left"], (64, 48)) - expected).max() < 0.1
 
 
+@pytest.mark.parametrize("how", [Timing.MATCH_SCENE, Timing.ONE_A_FRAME, Timing.TRUE_TIME])
+def test_of_a_variable_rate_clip_the_nearest_picture_is_shown(
+    scene: bpy.types.Scene, make_take: MakeTake, repository: Path, how: Timing
+) -> None:
+    clip = repository / "tests" / "engine" / "data" / "footage" / "variable.mp4"
+    times = np.array([0, 0.04, 0.08, 0.12, 0.16, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    take = make_take(12, rate=Fraction(100, 7), size=(64, 48), times=times)
+    applied = take_scene.apply_take(scene, take, clip, how=how)
+    rate = timing.scene_rate(scene) if how is Timing.TRUE_TIME else applied.clip.fps
+    for frame in range(applied.first_frame, applied.last_frame + 1):
+        scene.frame_set(frame)
+        moment = (frame - applied.first_frame) / rate
+        seen = np.flatnonzero(times <= shown_clip_frame(scene) / applied.clip.fps + 1e-6)[-1]
+        assert abs(times[seen] - moment) < np.abs(times - moment).min() + 1e-6
+
+
 def test_a_turned_portrait_clip_stands_upright(scene: bpy.types.Scene, make_take: MakeTake, repository: Path) -> None:
     """Blender turns a clip by its rotation flag as our reader does; where it does not, the background is turned."""
     take = make_take(5)
