@@ -5,6 +5,7 @@ Prepared once, each shard holds besides
 
     features_56.npy  (N, 24, 56, 56) f2   the trunk's finest tap
     code.npy         (N, 3, 56, 56) f2    code of the surface each cell shows; NaN where it is no part of a hand
+    told.npy         (N, 2, 21, 2) f4     points of both hands as the network of both hands says them, crop shares
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from training.pair.losses import Targets
 
 from .network import COARSE, FINE, RADIUS, TAPS, heatmaps
 from .surface import surface_code
+from .told import Teller
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ def prepare(folders: Sequence[Path]) -> None:
             compute(folder, session(1), (FINE,))
         if not (folder / "code.npy").exists():
             np.save(folder / "code.npy", _codes(np.load(folder / "surface.npy"), np.load(folder / "sides.npy")))
+        if not (folder / "told.npy").exists():
+            np.save(folder / "told.npy", Teller().points(folder, int(folder.name.rsplit("-", 1)[-1])))
             log.info("%s is prepared", folder.name)
 
 
@@ -76,7 +80,7 @@ class MapData:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.base = PairData(folders)
-        names = (FINE, "code", "depth", "image")
+        names = (FINE, "code", "depth", "image", "told")
         self._maps = [{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names} for folder in folders]
 
     def _rows(self, name: str, index: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -92,6 +96,12 @@ class MapData:
         fine = torch.from_numpy(np.asarray(self._rows(FINE, index))).float()
         taps = {FINE: fine, **self.base.features(index)}
         return {name: taps[name].contiguous(memory_format=torch.channels_last) for name in TAPS}
+
+    def told(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """What is known of both hands before: points (N, 2, 21, 2) crop shares, known (N, 2)."""
+        points = torch.from_numpy(np.asarray(self._rows("told", index))).float()
+        known = points.isfinite().all((2, 3))
+        return torch.where(known[:, :, None, None], points, 0.5), known.float()
 
     def targets(self, index: NDArray[np.int64]) -> tuple[Targets, Maps]:
         """What is true of rows, as pairs and as maps."""

@@ -17,17 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.runtime import Runtime
-from blender_handmocap.engine.see.detnet import DetNet
 from blender_handmocap.engine.see.maps import CALIBRATION_KEY, NEAREST_CODE, MapsCalibration
 from blender_handmocap.engine.take import MATCHES
 from training import onnx_file
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
-from training.pair.followed import Following
 
 from .data import MapData
-from .learn import known, peaks
+from .learn import peaks
 from .network import GRID, HANDS, INPUTS, OUTPUTS, POINTS, TAPS, MapHeads, MapsNet
 from .surface import surface_code
 
@@ -71,8 +68,6 @@ def matched_errors(
 @torch.no_grad()
 def calibrated(network: MapsNet, data: MapData) -> MapsCalibration:
     """Constants from held-out crops."""
-    definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
-    random = np.random.default_rng(1)
     code = surface_code()
     vertices = code.spread(MATCHES)
     matches: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -80,7 +75,7 @@ def calibrated(network: MapsNet, data: MapData) -> MapsCalibration:
     for start in range(0, len(data.base.validation), _BATCH):
         rows = data.base.validation[start : start + _BATCH]
         truth, maps = data.targets(rows)
-        out = network.heads(data.features(rows), *known(truth, definition, random, Following()))
+        out = network.heads(data.features(rows), *data.told(rows))
         places, height = peaks(out["heat"])
         inside = truth.inside > 0
         heights.append(height[inside].double().numpy())

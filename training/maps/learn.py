@@ -22,16 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from blender_handmocap.engine.runtime import Runtime
-from blender_handmocap.engine.see.detnet import DetNet
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
-from training.pair.followed import Following, followed
-from training.pair.losses import Targets
 from training.runs import Keeper, cosine
 
 from .data import FARTHEST, MapData, Maps, prepare
-from .network import COARSE, MapHeads
+from .network import COARSE, HANDS, MapHeads
+from .surface import surface_code
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +62,16 @@ class Config:
     weight_decay: float = 1e-4
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
-    following: Following = field(default_factory=Following)
+    unsure: float = 0.02
+    """by how much (sides of the crop) what is known of a hand is shifted in training, and how often it is forgotten"""
 
 
-def known(
-    truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following
-) -> tuple[Tensor, Tensor]:
-    """What is known of both hands before: points (N, 2, 21, 2) crop shares, known (N, 2)."""
-    seen = followed(truth, definition, random, following)
-    return torch.from_numpy(seen.points).float(), torch.from_numpy(seen.known).float()
+def known(data: MapData, rows: NDArray[np.int64], random: np.random.Generator, unsure: float) -> tuple[Tensor, Tensor]:
+    """What the network is told of both hands of rows: what is known, shifted and now and then forgotten."""
+    points, there = data.told(rows)
+    shift = torch.from_numpy(random.normal(size=(len(rows), HANDS, 1, 2))).float() * unsure
+    kept = torch.from_numpy(random.random((len(rows), HANDS)) >= unsure).float()
+    return points + shift, there * kept
 
 
 def loss(out: dict[str, Tensor], truth: Maps, weights: Weights) -> tuple[Tensor, dict[str, float]]:
@@ -120,18 +118,15 @@ def between_hands(classes: Tensor, between: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def validate(
-    heads: MapHeads, data: MapData, index: NDArray[np.int64], definition: NDArray[np.float64], following: Following
-) -> dict[str, float]:
+def validate(heads: MapHeads, data: MapData, index: NDArray[np.int64]) -> dict[str, float]:
     """Errors on held-out crops; lengths in palm lengths, points in pixels of the crop, codes in their own unit."""
     heads.eval()
-    random = np.random.default_rng(0)
     said: dict[str, list[Tensor]] = {}
     overlap = torch.zeros(2, 2)
     for start in range(0, len(index), _BATCH_SHOWN):
         rows = index[start : start + _BATCH_SHOWN]
         truth, maps = data.targets(rows)
-        out = heads(data.features(rows), *known(truth, definition, random, following))
+        out = heads(data.features(rows), *data.told(rows))
         classes = out["logits"].argmax(1)
         for side in (1, 2):
             both = ((classes == side) & (maps.classes == side)).sum()
@@ -144,7 +139,10 @@ def validate(
         pair = truth.pair > 0
         deeper = truth.vector[:, 2].clamp(-FARTHEST, FARTHEST)
         told = between_hands(classes, out["between"])
+        before = (data.told(rows)[0] - truth.position).norm(dim=-1) * _CROP
         batch = {
+            "before": before[seen],
+            "before_hidden": before[hidden],
             "wrong_side": (classes != maps.classes)[sure].float(),
             "code": (out["code"] - maps.code).norm(dim=1)[hand],
             "within": (out["within"] - maps.within).abs()[placed],
@@ -167,11 +165,12 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
     """Until `samples` crops were seen; validates, saves and looks for new shards after each `every`."""
     torch.manual_seed(config.seed)
     data = _opened(shards)
-    definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
     heads = MapHeads()
-    heads.set_statistics(data.statistics())
     if start is not None:
-        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"])
+        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
+    else:
+        heads.set_statistics(data.statistics())
+    heads.point_codes.copy_(torch.from_numpy(surface_code().of_points()))
     heads = heads.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     keeper = Keeper(run, heads, optimiser)
@@ -183,13 +182,13 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
         due = min((keeper.used // every + 1) * every, config.samples)
         while keeper.used < due:
             rows = np.sort(random.choice(data.base.training, config.batch, replace=False))
-            truth, maps = data.targets(rows)
-            out = heads(data.features(rows), *known(truth, definition, random, config.following))
+            _, maps = data.targets(rows)
+            out = heads(data.features(rows), *known(data, rows, random, config.unsure))
             total, terms = loss(out, maps, config.weights)
             share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
             keeper.step(total, config.batch, share=share, clip=_CLIP)
         judged = np.unique(np.linspace(0, len(data.base.validation) - 1, _JUDGED).astype(np.int64))
-        errors = validate(heads, data, data.base.validation[judged], definition, config.following)
+        errors = validate(heads, data, data.base.validation[judged])
         keeper.report(_score(errors), {"rows": len(data.base.training), **errors, "terms": terms})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in errors.items())
         log.info("%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.base), keeper.pace, keeper.loss, shown)

@@ -4,7 +4,8 @@
 Two stages, each a U of which the trunk is the way down: what each cell belongs to (nothing, left, right); then, from
 the picture and that answer, the code of the surface (three numbers), depth within the hand and between the hands, and
 a heatmap of each of the 42 points, true under occlusion. Ours besides: what is known of the hands before goes in as
-maps of their fingers, since two hands that overlap look alike.
+maps of their fingers, since two hands that overlap look alike, and codes and heatmaps are said as what must be added
+to those of the known points.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _CHAINS: Final = ((0, 5, 9, 13, 17), (1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12)
 """points that are shown to the network on one map"""
 _KNOWN_WIDTH: Final = 0.03
 """of a known point on its map, in sides of the crop"""
+_TRUST: Final = 0.5
+"""height of the bells of known points that the network starts from"""
 _NARROW, _WIDE = 24, 32
 _HANDED_UP: Final = 20
 """maps that go on from 28 to 56 cells"""
@@ -52,6 +55,23 @@ def known_maps(points: Tensor, known: Tensor) -> Tensor:
     bells = heatmaps(points, COARSE, _KNOWN_WIDTH) * known[:, :, None, None, None]
     chains = [bells[:, :, list(chain)].amax(2) for chain in _CHAINS]
     return torch.stack(chains, 2).flatten(1, 2)
+
+
+def known_code(points: Tensor, known: Tensor, codes: Tensor, classes: Tensor) -> Tensor:
+    """(N, 3, 56, 56) the code of the nearest known point of the hand that each cell shows.
+
+    points (N, 2, 21, 2) crop shares, known (N, 2), codes (21, 3) of the points, classes (N, 3, 56, 56) of sum 1; the
+    mean of all points where nothing is known.
+    """
+    cells = (torch.arange(COARSE, dtype=points.dtype) + 0.5) / COARSE
+    across = ((cells - points[..., :1]) / _KNOWN_WIDTH) ** 2
+    down = ((cells - points[..., 1:]) / _KNOWN_WIDTH) ** 2
+    near = -0.5 * (down[..., :, None] + across[..., None, :]) * known[:, :, None, None, None]
+    share = torch.softmax(near, 2)
+    code = torch.einsum("nhpyx,pc->nhcyx", share, codes).flatten(1, 2)
+    left, right = _grown(code).unflatten(1, (HANDS, 3)).unbind(1)
+    toward = classes[:, 1:2] / classes[:, 1:].sum(1, keepdim=True).clamp(min=1e-6)
+    return left * toward + right * (1.0 - toward)
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
@@ -94,6 +114,7 @@ class MapHeads(nn.Module):
         for name, width in TAPS.items():
             self.register_buffer(f"mean_{name}", torch.zeros(width, 1, 1))
             self.register_buffer(f"std_{name}", torch.ones(width, 1, 1))
+        self.register_buffer("point_codes", torch.zeros(POINTS, 3))
         known = HANDS * len(_CHAINS)
         self.first = _Rise(known)
         self.first_fine = _conv(_HANDED_UP + TAPS[FINE], _NARROW)
@@ -129,12 +150,13 @@ class MapHeads(nn.Module):
         coarse, up = self.second(level, torch.cat([told, functional.avg_pool2d(answer, 2), self.hint(first)], 1))
         fine = self.second_fine(torch.cat([up, level[FINE], answer], 1))
         depth = self.depth(fine)
+        bells = heatmaps(points, COARSE, RADIUS / 2) * known[:, :, None, None, None]
         return {
             "logits": logits,
-            "code": self.code(fine),
+            "code": self.code(fine) + known_code(points, known, self.point_codes, answer),
             "within": depth[:, 0],
             "between": depth[:, 1],
-            "heat": self.heat(coarse).unflatten(1, (HANDS, POINTS)),
+            "heat": self.heat(coarse).unflatten(1, (HANDS, POINTS)) + _TRUST * bells,
         }
 
 

@@ -21,11 +21,14 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from blender_handmocap.engine.hand.free import free_hand
+from blender_handmocap.engine.hand.names import KEYPOINT_COUNT, KEYPOINT_OF_JOINT, TIP_KEYPOINTS
 
 Array = NDArray[np.float64]
 
 _NEIGHBOURS: Final = 3
 """vertices whose codes a point between them mixes"""
+_AROUND: Final = 16
+"""vertices that lie about a keypoint"""
 _STEPS: Final = 40
 """of stress majorisation"""
 OFF: Final = 0.008
@@ -51,6 +54,13 @@ class SurfaceCode:
         share = 1.0 / np.maximum(distance, 1e-4) ** 2
         mixed = (self.code[index] * share[..., None]).sum(1) / share.sum(1, keepdims=True)
         return mixed, np.asarray((distance[:, 0] < OFF) & (points[:, 0] < WRIST))
+
+    def of_points(self) -> Array:
+        """(21, 3) the mean code of the skin all round each keypoint."""
+        rest = free_hand("right").rest()
+        points = np.empty((KEYPOINT_COUNT, 3))
+        points[list(KEYPOINT_OF_JOINT)], points[list(TIP_KEYPOINTS)] = rest.joints, rest.tips
+        return np.asarray(self.code[_tree().query(points, k=_AROUND)[1]].mean(1))
 
     def spread(self, count: int) -> NDArray[np.intp]:
         """(count,) vertices spread evenly over the surface: each next one is farthest from all before it."""
