@@ -4,8 +4,8 @@
     python -m benchmarks.gate [--set NAME]
 
 prints the PA of every reading of MediaPipe over the hands it found and over all of them, row by row beside it, and
-fails where a set as a whole is too easy. It is asked once, before the sums of a set are recorded, and never afterwards to
-change a set.
+fails where a set as a whole is too easy. It is asked once, before the sums of a set are recorded, and never afterwards
+to change a set.
 """
 
 from __future__ import annotations
