@@ -87,6 +87,8 @@ class Outcome:
     """method -> with and without its definition map, on frames the map was not fitted on"""
     skipped: list[str]
     notes: list[str]
+    revision: str | None
+    """of the tree when the run began: the processes under test hold what they read then"""
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -94,7 +96,7 @@ class Outcome:
         result: dict[str, Any] = {
             "set": self.test_set.name,
             "mode": self.mode,
-            "revision": revision.of_the_tree(),
+            "revision": self.revision,
             "n": max((int(f.values["n"] or 0) for f in self.figures.values()), default=0)
             or 2 * sum(len(frames) for frames in self.test_set.labels),
             "frames": sum(len(frames) for frames in self.test_set.labels)
@@ -136,6 +138,7 @@ def measure(
     From `kept` come answers of MediaPipe and of the floor to the same pictures, and new ones go there; live, where
     times are compared, MediaPipe is always asked.
     """
+    began = revision.of_the_tree()
     seen: dict[str, dict[int, Seen]] = {}
     notes = [test_set.note] if test_set.note else []
     with ExitStack() as stack:
@@ -191,6 +194,7 @@ def measure(
         mapped={method: mapped for method, table in tables.items() if (mapped := _mapped(table)) is not None},
         skipped=skipped,
         notes=notes,
+        revision=began,
     )
 
 

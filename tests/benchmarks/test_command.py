@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_sets import entry, true_take, write_index, write_movie
 
-from benchmarks import report
+from benchmarks import report, revision
 from benchmarks.__main__ import main
 from benchmarks.hands import TestSet
 from benchmarks.keys import MEASURES
@@ -107,6 +107,14 @@ def test_a_row_apart_is_told_and_not_counted(tmp_path):
     assert outcome.figures["floor"].values["n"] == 20 and outcome.as_json()["clips"] == 2
     counts = {row: told["floor"]["n"] for row, told in outcome.as_json()["rows"].items()}
     assert counts == {"seen": 10, "unseen": 10, "cycles": 10}
+
+
+def test_figures_belong_to_the_tree_the_run_began_with(tmp_path, monkeypatch):
+    commits = iter(("first", "committed meanwhile"))
+    monkeypatch.setattr(revision, "of_the_tree", lambda: next(commits))
+    write_movie(tmp_path / "two.mp4")
+    clip = take_truth.clip_of(tmp_path / "two.mp4", true_take(), row="all")
+    assert measure(TestSet("two", (clip,)), mode="best", methods=("floor",)).as_json()["revision"] == "first"
 
 
 def test_our_engine_sees_nothing_where_nothing_is(tmp_path, capsys):
