@@ -20,6 +20,7 @@ from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import HandMocapError
 from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.settings import Eyes, Mode, Settings
+from blender_handmocap.engine.site import ONE_THREAD
 from blender_handmocap.engine.take import Take, load_take
 
 from ..hands import Clip, Picture, Seen, SeenHand
@@ -130,7 +131,8 @@ class Engine:
 def running(eyes: Eyes = Settings.eyes) -> Iterator[Engine]:
     """An engine that ends with the block."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        # As the command line and Blender start it.
+        environment = {**dict.fromkeys(ONE_THREAD, "1"), **os.environ, "PYTHONPATH": str(_ROOT)}
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.methods.engine_child"],
             stdin=subprocess.PIPE,
