@@ -35,9 +35,6 @@ _OFTEN: Final = 0.6
 _SEEN_BESIDE: Final = 0.6
 """seconds from a frame in which a hand was seen otherwise, within which it may be filled: the network is sure of hands
 that are not there"""
-_UNSTEADY: Final = 0.5
-"""hand boxes a second: what a hand may stray from the way between two sights of it"""
-_PALMS_OF_A_BOX: Final = 2.0
 _UNSAID: Final = 1e3
 """palm lengths: the error of what is not said"""
 _CONTACT_ON: Final = 0.5
@@ -141,17 +138,14 @@ def with_readings(
         joined = trusted & seen & fits[:, slot] & use.points
         # A hand is only made up beside one that lies where it was read.
         sure = (readings.together >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
-        known = lasting & (_beside_seen(take, track) if ordered else True)
+        known = lasting & (_beside_seen(take, track) & ~_bridged(take, track) if ordered else True)
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & known[readings.frame] & use.fill
-        inside, way = _bridged(take, track) if ordered else (np.zeros(len(take), bool), track)
         read = _Read(
             readings.frame, points[:, slot], readings.error[:, slot], form[:, slot], form_error[:, slot],
             confidence[:, slot],
         )  # fmt: skip
         track = _with_points(track, read, joined)
-        track = _with_filled(track, read, filled, take)
-        # What a reading says of a covered hand is worse than the way from its last place to its next one.
-        tracks[side] = _on_the_way(track, way, read, filled & inside[readings.frame])
+        tracks[side] = _with_filled(track, read, filled, take)
     good = trusted & fits.all(1)
     pair = PairTrack.absent(len(take))
     at = readings.frame[good]
@@ -194,28 +188,13 @@ def _beside_seen(take: Take, track: HandTrack) -> NDArray[np.bool_]:
     return np.asarray(seen[last] > seen[first])
 
 
-def _bridged(take: Take, track: HandTrack) -> tuple[NDArray[np.bool_], HandTrack]:
-    """(T,) frames in holes that motion bridges, and the track with the way from the last place to the next one in them.
-
-    Expected errors are those of the ends and what a hand may do meanwhile.
-    """
-    inside = np.zeros(len(take), bool)
-    names = ("seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "confidence")
-    out = {name: getattr(track, name).copy() for name in names}
+def _bridged(take: Take, track: HandTrack) -> NDArray[np.bool_]:
+    """(T,) frames in holes that are bridged anyway: what a reading says of a covered hand is worse than the way from
+    its last place to its next one."""
+    out = np.zeros(len(take), bool)
     for gap in short_gaps(track.state != State.ABSENT, take.time, PolishSettings.longest_gap):
-        before, after = gap.first - 1, gap.last + 1
-        hole = slice(gap.first, gap.last + 1)
-        inside[hole] = True
-        since, until = take.time[hole] - take.time[before], take.time[after] - take.time[hole]
-        share = since / (since + until)
-        for values in out.values():
-            later = share.reshape(-1, *[1] * (values.ndim - 1))
-            values[hole] = values[before] * (1.0 - later) + values[after] * later
-        meanwhile = (_UNSTEADY * np.minimum(since, until))[:, None]
-        extent = np.ptp(out["seen2d"][hole], axis=1).max(1, keepdims=True)
-        out["seen2d_sigma"][hole] += meanwhile * extent
-        out["seen3d_sigma"][hole] += meanwhile * _PALMS_OF_A_BOX
-    return inside, replace(track, **out)
+        out[gap.first : gap.last + 1] = True
+    return out
 
 
 def _agreement(track: HandTrack, frame: NDArray[np.intp], points: Array) -> Array:
@@ -258,20 +237,6 @@ def _with_filled(track: HandTrack, read: _Read, chosen: NDArray[np.bool_], take:
     size = int(take.meta["width"]), int(take.meta["height"])
     out["visibility"][at] = np.array([visibility(points, *size) for points in read.points[chosen]]).reshape(-1, 21)
     return replace(track, **out)
-
-
-def _on_the_way(track: HandTrack, way: HandTrack, read: _Read, chosen: NDArray[np.bool_]) -> HandTrack:
-    """Of filled hands in holes that motion bridges, what both say; sure as the less sure of them."""
-    at = read.frame[chosen]
-    out = {name: getattr(track, name).copy() for name in ("seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma")}
-    for points, sigma in (("seen2d", "seen2d_sigma"), ("seen3d", "seen3d_sigma")):
-        # The way is the one to be believed where they contradict.
-        out[points][at], out[sigma][at] = _meet(
-            getattr(track, points)[at], getattr(track, sigma)[at], getattr(way, points)[at], getattr(way, sigma)[at]
-        )
-    confidence = track.confidence.copy()
-    confidence[at] = np.minimum(confidence[at], way.confidence[at])
-    return replace(track, confidence=confidence, **out)
 
 
 def with_live(
