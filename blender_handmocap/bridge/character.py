@@ -17,14 +17,13 @@ from ..engine.errors import BadInputError
 from ..engine.hand.names import Side
 from ..engine.rigs.detect import Detection, detect
 from ..engine.rigs.preset import BoneMap, RigPreset, filled
-from ..engine.rigs.presets import PRESETS
 from ..engine.rigs.retarget import finger_rotations
 from ..engine.take import State, Take
 from . import actions, baked_keys, channels, character_arm, character_hand, rest_skeleton, timing
 from .baked_keys import BAKED, BODY, Edited
 from .channels import BoneChannel, KeyType, ValueChannel, Written
 from .character_arm import Anchor, Body, Place, Reach, WristMotion
-from .character_controls import Switches
+from .character_controls import Switches, preset_of
 from .character_hand import Hand
 from .character_rig import Rig
 
@@ -114,7 +113,7 @@ def bake(
         baked.written[side] = channels.write(
             armature, shown, items, key_types=types, action_name=f"{armature.name} Hands"
         )
-        _neutralise(armature, _preset(hand.bones), side, shown)
+        _neutralise(armature, preset_of(hand.bones), side, shown)
         baked_keys.remember(armature, BAKED, bones, shown)
         _note(baked, side, hand.bones)
     return baked
@@ -132,7 +131,7 @@ def _chosen(times: Array, within: tuple[float, float] | None) -> NDArray[np.bool
 
 
 def _body(rig: Rig, take: Take, hands: Mapping[Side, Hand], times: Array, how: Choices) -> Body:
-    presets = {side: _preset(hand.bones) for side, hand in hands.items()}
+    presets = {side: preset_of(hand.bones) for side, hand in hands.items()}
     if how.reach is Reach.SPACE:
         return character_arm.in_space(rig, take, hands, times, how.place, presets, contact=how.contact, twist=how.twist)
     if how.reach is Reach.WRIST:
@@ -150,10 +149,6 @@ def _channels(skeleton: rest_skeleton.RestSkeleton, hand: Hand, body: Body, pres
         turn = None if channel.rotation is None else channel.rotation[present]
         items.append(BoneChannel(channel.bone, turn, place))
     return items
-
-
-def _preset(bones: BoneMap) -> RigPreset | None:
-    return next((preset for preset in PRESETS if preset.name == bones.preset), None)
 
 
 def _switches(armature: bpy.types.Object, switches: Switches, count: int) -> list[ValueChannel]:

@@ -115,7 +115,7 @@ def fingers_only(
 def _controls(
     rig: Rig, hands: Mapping[Side, Hand], presets: Mapping[Side, RigPreset | None]
 ) -> dict[Side, ArmControls]:
-    return {side: controls_of(rig.armature, presets[side], hand) for side, hand in hands.items()}
+    return {side: controls_of(rig.armature, presets[side], side, hand.wrist) for side, hand in hands.items()}
 
 
 def _motion(rig: Rig, bones: list[str], times: Array, controls: Mapping[Side, ArmControls]) -> RigMotion:

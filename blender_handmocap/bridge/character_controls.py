@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..engine import rotations
 from ..engine.hand.names import Side
-from ..engine.rigs.preset import RigPreset, filled
+from ..engine.rigs.preset import BoneMap, RigPreset, filled
+from ..engine.rigs.presets import PRESETS
 from .channels import BoneChannel
 from .character_hand import Hand
 from .character_rig import Rig, transposed
@@ -47,33 +48,41 @@ class ArmControls:
 
     def answers_to_target(self, motion: RigMotion, frames: NDArray[np.bool_]) -> bool:
         """Whether the IK control moves the arm in most of these frames (T,)."""
+        return self._by_target({key: motion.values[key][frames] for key in self.properties})
+
+    def answers_to_target_now(self, armature: bpy.types.Object) -> bool:
+        """Whether the IK control moves the arm at this moment."""
+        bones = armature.pose.bones
+        return self._by_target({(bone, name): np.array([bones[bone][name]]) for bone, name in self.properties})
+
+    def _by_target(self, values: Mapping[BoneProperty, Array]) -> bool:
         if not self.target:
             return False
-        if not self.to_target:
-            return True
         nearer = [
-            np.abs(motion.values[bone, name][frames] - value)
-            < np.abs(motion.values[bone, name][frames] - self.to_bones[bone][1])
+            np.abs(values[bone, name] - value) < np.abs(values[bone, name] - self.to_bones[bone][1])
             for bone, (name, value) in self.to_target.items()
         ]
-        return bool(np.mean(nearer) > 0.5)
+        return not nearer or bool(np.mean(nearer) > 0.5)
 
     def switches(self, by_target: bool) -> Switches:
         """What must be keyed so that the keys show."""
         return self.to_target if by_target else self.to_bones
 
 
-def controls_of(armature: bpy.types.Object, preset: RigPreset | None, hand: Hand) -> ArmControls:
-    """What moves the arm of a hand, as far as the rig's preset knows and the rig has it."""
+def preset_of(bones: BoneMap) -> RigPreset | None:
+    """The preset that a map was made with; None for a guessed one or the user's own."""
+    return next((preset for preset in PRESETS if preset.name == bones.preset), None)
+
+
+def controls_of(armature: bpy.types.Object, preset: RigPreset | None, side: Side, wrist: str) -> ArmControls:
+    """What moves the arm of a hand, as far as the rig's preset knows and the rig has it; `wrist` is the mapped bone."""
     if preset is None:
-        return ArmControls(hand.wrist)
+        return ArmControls(wrist)
     bones = armature.pose.bones
-    target, shown = filled(preset.target, hand.side), filled(preset.shown_wrist, hand.side)
-    to_bones, to_target = (
-        _there(armature, switches, hand.side) for switches in (preset.switches, preset.target_switches)
-    )
+    target, shown = filled(preset.target, side), filled(preset.shown_wrist, side)
+    to_bones, to_target = (_there(armature, switches, side) for switches in (preset.switches, preset.target_switches))
     return ArmControls(
-        wrist=shown if shown in bones else hand.wrist,
+        wrist=shown if shown in bones else wrist,
         target=target if target in bones else "",
         to_bones=to_bones,
         to_target={bone: switch for bone, switch in to_target.items() if bone in to_bones},

@@ -18,6 +18,7 @@ from ..engine.rigs.preset import BoneMap
 from ..engine.rigs.retarget import HandFit, finger_rotations, fit_hand
 from ..engine.rigs.skeleton import RestSkeleton
 from . import hand_rig, rest_skeleton, rotation_modes, take_on_rig
+from .character_controls import controls_of, preset_of
 from .frames import WORLD_FROM_CAMERA
 
 Array = NDArray[np.float64]
@@ -63,22 +64,24 @@ class LiveTarget:
             rotation = np.asarray(hand["rotation"], dtype=np.float64)[None]
             turns = dict(finger_rotations(self._skeleton, bones, self._fits[side], rotation).rotation)
             if self.with_wrist:
-                turns[bones.bones["wrist"]] = self._wrist(armature, bones, self._fits[side], rotation[0, 0])[None]
+                bone, turn = self._wrist(armature, bones, self._fits[side], rotation[0, 0])
+                turns[bone] = turn[None]
             for name, turn in turns.items():
                 _turn(armature.pose.bones[name], turn)
 
-    def _wrist(self, armature: bpy.types.Object, bones: BoneMap, fit: HandFit, seen: Array) -> Array:
-        """(4,) the wrist bone's rotation that turns the hand in the world as it was seen (4,)."""
+    def _wrist(self, armature: bpy.types.Object, bones: BoneMap, fit: HandFit, seen: Array) -> tuple[str, Array]:
+        """The bone that turns the hand, and its rotation (4,) that turns it in the world as it was seen (4,)."""
         assert self._skeleton is not None
-        bone = armature.pose.bones[bones.bones["wrist"]]
+        wrist = bones.bones["wrist"]
+        controls = controls_of(armature, preset_of(bones), bones.side, wrist)
+        bone = armature.pose.bones[controls.target if controls.answers_to_target_now(armature) else wrist]
         rest = self._skeleton.axes[self._skeleton.index[bone.name]]
         wanted = WORLD_FROM_CAMERA @ rotations.matrix_from_quaternion(seen) @ fit.palm.T @ rest
         # What the parents leave the bone with before its own rotation.
         carried = np.array(bone.matrix, dtype=np.float64)[:3, :3] @ np.array(bone.matrix_basis.inverted())[:3, :3]
         world = np.array(armature.matrix_world, dtype=np.float64)[:3, :3]
-        return rotations.quaternion_from_matrix(
-            rotations.nearest_rotation(carried).T @ rotations.nearest_rotation(world).T @ wanted
-        )
+        turn = rotations.nearest_rotation(carried).T @ rotations.nearest_rotation(world).T @ wanted
+        return bone.name, rotations.quaternion_from_matrix(turn)
 
 
 def _turn(bone: bpy.types.PoseBone, quaternion: Array) -> None:

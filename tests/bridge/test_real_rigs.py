@@ -19,6 +19,7 @@ from blender_handmocap.bridge import baked_keys, channels, character
 from blender_handmocap.bridge.channels import BoneChannel
 from blender_handmocap.bridge.character import Anchor, Baked, Choices, Edited, Place, Reach, WristMotion
 from blender_handmocap.bridge.frames import WORLD_FROM_CAMERA
+from blender_handmocap.bridge.live import LiveTarget
 from blender_handmocap.bridge.modes import editing_bones
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.errors import BadInputError
@@ -272,6 +273,27 @@ def test_hands_in_space_follow_the_chest_and_lean(scene: bpy.types.Scene, ten: T
                 directions(shown(armature, maps)[side]), directions(expected(ten, side, index, hand))
             )
             assert apart.max() < CLOSE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_bones", [0.0, 1.0])
+def test_live_turns_the_wrists_of_rigify_whatever_moves_its_arms(
+    rigify: bpy.types.Object, ten: Take, by_bones: float
+) -> None:
+    scene = bpy.context.scene
+    for side in "LR":
+        rigify.pose.bones[f"upper_arm_parent.{side}"]["IK_FK"] = by_bones
+    bpy.context.view_layer.update()
+    maps = maps_of(rigify)
+    target = LiveTarget(rigify.name, maps, with_wrist=True)
+    for index in range(0, 10, 3):
+        frame = {side: {"rotation": ten.track(side).rotation[index].tolist()} for side in SIDES}
+        target.show(scene, frame)
+        bpy.context.view_layer.update()
+        theirs = shown(rigify, maps)
+        for side in SIDES:
+            ours = expected(ten, side, index, seen_hand(ten, side, index))
+            assert degrees_between(directions(theirs[side]), directions(ours)).max() < CLOSE
 
 
 @pytest.mark.slow
