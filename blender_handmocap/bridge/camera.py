@@ -14,6 +14,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import ArrayLike, NDArray
 
+from ..engine.footage_metadata import picture_turn
 from ..engine.take import Take
 from . import channels, timing
 from .channels import ValueChannel
@@ -195,8 +196,13 @@ def show_clip(
 
 
 def unseen_turn(take: Take, clip: bpy.types.MovieClip) -> float:
-    """Degrees, clockwise, by which the picture must still be turned: Blender before 4.5 ignores a clip's own flag."""
-    if bpy.app.version >= _TURNS_CLIPS or clip.source != "MOVIE":
+    """Degrees, clockwise, by which the picture must still be turned.
+
+    Blender ignores what a photo says of its orientation, and before 4.5 what a movie says.
+    """
+    if clip.source != "MOVIE":
+        return float(picture_turn(Path(bpy.path.abspath(clip.filepath))))
+    if bpy.app.version >= _TURNS_CLIPS:
         return 0.0
     # OpenCV is slow to load, and few clips need it here.
     import cv2

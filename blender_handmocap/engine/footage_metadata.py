@@ -17,6 +17,9 @@ Transfer = Literal["standard", "pq", "hlg"]
 _LONGEST_HEADER: Final = 64 * 2**20
 """Bytes of a movie header that are read at most."""
 _EXIF_SEARCH: Final = 2**18
+_EXIF_ORIENTATION: Final = 0x0112
+_TURNS: Final = {3: 180, 6: 90, 8: 270}
+"""EXIF orientation to degrees clockwise; mirrored ones do not come from cameras"""
 _EXIF_FOLDER: Final = 0x8769
 _EXIF_FILM_FOCAL: Final = 0xA405
 _TRANSFERS: Final[dict[int, Transfer]] = {16: "pq", 18: "hlg"}
@@ -134,21 +137,45 @@ def _typed_number(value: bytes) -> float:
 # Pictures: EXIF is a TIFF folder inside the file.
 
 
-def _exif_focal(path: Path) -> float | None:
+def picture_turn(path: Path) -> int:
+    """Degrees, clockwise, by which a picture file says it must be turned to stand upright; 0 where it says nothing."""
+    try:
+        tiff = _exif_of(path)
+        if tiff is None:
+            return 0
+        first, order = _first_folder(tiff)
+        return _TURNS.get(_tiff_entries(tiff, first, order).get(_EXIF_ORIENTATION, 1), 0)
+    except (OSError, ValueError, struct.error):
+        return 0
+
+
+def _exif_of(path: Path) -> bytes | None:
+    """The TIFF folder of a picture file, from its beginning."""
     with path.open("rb") as file:
         data = file.read(_EXIF_SEARCH)
     for marker in (b"Exif\x00\x00", b"eXIf"):
         found = data.find(marker)
         if found >= 0:
-            return _plausible(_film_focal(data[found + len(marker) :]))
-    return _plausible(_film_focal(data)) if data[:4] in (b"II*\x00", b"MM\x00*") else None
+            return data[found + len(marker) :]
+    return data if data[:4] in (b"II*\x00", b"MM\x00*") else None
 
 
-def _film_focal(tiff: bytes) -> float:
+def _exif_focal(path: Path) -> float | None:
+    tiff = _exif_of(path)
+    return None if tiff is None else _plausible(_film_focal(tiff))
+
+
+def _first_folder(tiff: bytes) -> tuple[int, str]:
+    """Where the first folder of a TIFF begins, and its byte order."""
     order = {b"II": "<", b"MM": ">"}[tiff[:2]] if tiff[:2] in (b"II", b"MM") else ""
     if not order:
         raise ValueError("no TIFF header")
     (first,) = struct.unpack_from(f"{order}I", tiff, 4)
+    return int(first), order
+
+
+def _film_focal(tiff: bytes) -> float:
+    first, order = _first_folder(tiff)
     exif = _tiff_entries(tiff, first, order).get(_EXIF_FOLDER)
     folder = _tiff_entries(tiff, exif, order) if exif else {}
     return float(folder.get(_EXIF_FILM_FOCAL, 0))

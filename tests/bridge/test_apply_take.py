@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import bpy
+import cv2
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
@@ -20,6 +22,7 @@ from blender_handmocap.bridge.take_on_rig import CONFIDENCE
 from blender_handmocap.bridge.timing import Timing
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.errors import BadInputError
+from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.hand.hands import mano_hands
 from blender_handmocap.engine.hand.names import KEYPOINT_OF_JOINT, SIDES, TIP_KEYPOINTS
 from blender_handmocap.engine.take import State, Take
@@ -304,6 +307,25 @@ def test_a_turned_portrait_clip_stands_upright(scene: bpy.types.Scene, make_take
         assert tuple(applied.clip.size) == (64, 48)
         assert abs(np.degrees(background.rotation) % 180.0 - 90.0) < 1e-3
         assert background.scale == pytest.approx(64 / 48)
+
+
+def test_a_photo_of_a_phone_held_upright_stands_upright(
+    scene: bpy.types.Scene, make_take: MakeTake, tmp_path: Path
+) -> None:
+    """The sensor lies, and the file says by how much: our reader turns the picture, Blender does not."""
+    _, data = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))
+    tag = b"MM\x00*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    body = b"Exif\x00\x00" + tag
+    head = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+    (tmp_path / "hand.jpg").write_bytes(data.tobytes()[:2] + head + data.tobytes()[2:])
+    footage = open_footage(str(tmp_path / "hand.jpg"))
+    assert (footage.width, footage.height) == (48, 64)
+    take_scene.apply_take(scene, make_take(1, size=(48, 64), source=str(tmp_path / "hand.jpg")))
+    background = scene.camera.data.background_images[0]
+    assert tuple(background.clip.size) == (64, 48)
+    assert np.degrees(background.rotation) == pytest.approx(90.0)
+    # Upright it fills the frame, which is the picture's: its height was the frame's width when it lay.
+    assert background.scale == pytest.approx(64 / 48)
 
 
 def test_a_lens_that_distorts_is_undone_behind_the_hands(
