@@ -159,9 +159,9 @@ def _seen(
         # Nobody can go on with this: another setting is needed.
         work.discard()
         raise
-    seen = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
+    records = joined(work.chunks)
     work.release()
-    return seen, work, stopped
+    return take_from(records, footage, camera, settings, seer=seer), work, stopped
 
 
 def _part_is_due(work: PartialWork) -> bool:

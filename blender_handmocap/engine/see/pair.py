@@ -50,6 +50,8 @@ _CLEARLY_WRONG: Final = 1.0
 _LEAST_VISIBLE: Final = 0.3
 """mean visibility a hand needs"""
 _LEAST_SIGMA: Final = 0.02
+_PIECE: Final = 1000
+"""frames read side by side: memory must not grow with the clip"""
 _SPREAD: Final = 0.625
 """Half of a standard deviation over its mean absolute error: the fit weighs the sizes, which are wrong here, too."""
 
@@ -202,13 +204,20 @@ def with_pair(take: Take, network: Reader) -> Take:
     pair = PairTrack.absent(len(take)) if take.pair is None else take.pair
     if not frames.size:
         return replace(take, pair=pair)
-    given = align(hands_of(take, frames))
+    pieces = [frames[first : first + _PIECE] for first in range(0, len(frames), _PIECE)]
+    said = [_said(align(hands_of(take, piece)), network) for piece in pieces]
+    vector, sigma, good = (np.concatenate(values) for values in zip(*said, strict=True))
+    return replace(take, pair=_joined(pair, frames[good], vector[good], sigma[good]))
+
+
+def _said(given: Aligned, network: Reader) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """What the network says of some frames, and where it is to be listened to."""
     vector, sigma = network(given)
     placed = (np.swapaxes(given.turn, 1, 2) @ given.vector[..., None])[..., 0]
     good = np.linalg.norm(vector - placed, axis=1) >= _CLEARLY_WRONG
     good &= np.isfinite(vector).all(1) & np.isfinite(sigma).all(1)
     good &= np.linalg.norm(vector, axis=1) <= _REACH
-    return replace(take, pair=_joined(pair, frames[good], vector[good], sigma[good]))
+    return vector, sigma, good
 
 
 def _joined(pair: PairTrack, frames: NDArray[np.intp], vector: Array, sigma: Array) -> PairTrack:

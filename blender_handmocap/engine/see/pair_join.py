@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -20,6 +20,10 @@ from .fusion import visibility
 from .observation import Observation
 from .pair_crop import Calibration, PairReading
 
+Mask = NDArray[np.bool_]
+
+_CHANGED: Final = ("state", "confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
+"""what of a track readings change"""
 _SAME: Final = 0.35
 """mean distance of the points, in shares of a hand's box, up to which an observation and a reading are of one hand"""
 _PATIENCE: Final = 4.0
@@ -42,6 +46,8 @@ _CONTACT_OFF: Final = 0.25
 """probabilities from which a contact begins, and below which it ends"""
 _LONGEST: Final = 0.2
 """seconds between readings over which a contact goes on"""
+_PIECE: Final = 1000
+"""readings worked on side by side: all of a long clip's at once would take more memory than the clip itself"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,14 @@ class Readings:
         frame = np.flatnonzero(records["pair"]) if "pair" in records else np.zeros(0, np.intp)
         if not len(frame):
             return cls(frame, **_NONE)
-        return cls(frame, **{name: records[f"pair_{name}"].astype(np.float64) for name in READ})
+        return cls(frame, **{name: records[f"pair_{name}"] for name in READ})
+
+    def pieces(self) -> Iterator[tuple[slice, Readings]]:
+        """Where each stretch of them lies, and the stretch in full precision."""
+        for first in range(0, len(self), _PIECE):
+            here = slice(first, first + _PIECE)
+            values = {name: np.asarray(getattr(self, name)[here], np.float64) for name in READ}
+            yield here, Readings(self.frame[here], **values)
 
 
 READ: Final = tuple(f.name for f in fields(Readings) if f.name != "frame")
@@ -120,10 +133,7 @@ def with_readings(
     """
     if not len(readings):
         return take
-    points, form, form_error = calibration.in_take(readings.points, readings.form, readings.form_error)
-    together = readings.together[:, None]
-    confidence = calibration.confidence_of(readings.points, readings.error, readings.present, together)
-    same = np.stack([_agreement(take.track(side), readings.frame, points) for side in SIDES], axis=1)
+    confidence, same = _looked_at(take, readings, calibration)
     # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed.
     own = same[:, [0, 1], [0, 1]]
     other = same[:, [0, 1], [1, 0]]
@@ -131,21 +141,17 @@ def with_readings(
     swapped = (own > other) & (own > _SAME)
     trusted = ~swapped.any(1)
     lasting = _lasting(take, readings.frame[trusted]) if ordered else np.ones(len(take), bool)
-    tracks = {}
+    chosen: dict[Side, tuple[Mask, Mask]] = {}
     for slot, side in enumerate(SIDES):
         track = take.track(side)
         seen = np.isfinite(own[:, slot])
         joined = trusted & seen & fits[:, slot] & use.points
         # A hand is only made up beside one that lies where it was read.
-        sure = (readings.together >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
+        sure = (readings.together.astype(np.float64) >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
         known = lasting & (_beside_seen(take, track) & ~_bridged(take, track) if ordered else True)
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & known[readings.frame] & use.fill
-        read = _Read(
-            readings.frame, points[:, slot], readings.error[:, slot], form[:, slot], form_error[:, slot],
-            confidence[:, slot],
-        )  # fmt: skip
-        track = _with_points(track, read, joined)
-        tracks[side] = _with_filled(track, read, filled, take)
+        chosen[side] = joined, filled
+    tracks = _changed(take, readings, calibration, confidence, chosen)
     good = trusted & fits.all(1)
     pair = PairTrack.absent(len(take))
     at = readings.frame[good]
@@ -156,6 +162,40 @@ def with_readings(
     contact = held(readings.contact, take.time[readings.frame])
     pair.contact[at] = contact[good] if use.contact else np.nan
     return replace(take, left=tracks["left"], right=tracks["right"], pair=pair)
+
+
+def _looked_at(take: Take, readings: Readings, calibration: Calibration) -> tuple[Array, Array]:
+    """Confidence (R, 2) of each slot's points; (R, 2, 2) how far what was observed of a side lies from each slot."""
+    confidence, same = np.empty((len(readings), 2)), np.empty((len(readings), 2, 2))
+    for here, part in readings.pieces():
+        points, _, _ = calibration.in_take(part.points, part.form, part.form_error)
+        confidence[here] = calibration.confidence_of(part.points, part.error, part.present, part.together[:, None])
+        for slot, side in enumerate(SIDES):
+            same[here, slot] = _agreement(take.track(side), part.frame, points)
+    return confidence, same
+
+
+def _changed(
+    take: Take,
+    readings: Readings,
+    calibration: Calibration,
+    confidence: Array,
+    chosen: Mapping[Side, tuple[Mask, Mask]],
+) -> dict[Side, HandTrack]:
+    """The tracks with the readings (R,) `chosen` of a side to join its points, and to stand for the hand."""
+    values = {side: {name: getattr(take.track(side), name).copy() for name in _CHANGED} for side in SIDES}
+    size = int(take.meta["width"]), int(take.meta["height"])
+    for here, part in readings.pieces():
+        points, form, form_error = calibration.in_take(part.points, part.form, part.form_error)
+        for slot, side in enumerate(SIDES):
+            read = _Read(
+                part.frame, points[:, slot], part.error[:, slot], form[:, slot], form_error[:, slot],
+                confidence[here, slot],
+            )  # fmt: skip
+            joined, filled = chosen[side]
+            _join_points(values[side], read, joined[here])
+            _fill(values[side], read, filled[here], size)
+    return {side: replace(take.track(side), **values[side]) for side in SIDES}
 
 
 @dataclass(frozen=True)
@@ -204,15 +244,13 @@ def _agreement(track: HandTrack, frame: NDArray[np.intp], points: Array) -> Arra
     return np.asarray(np.linalg.norm(seen[:, None] - points, axis=-1).mean(-1) / extent[:, None])
 
 
-def _with_points(track: HandTrack, read: _Read, chosen: NDArray[np.bool_]) -> HandTrack:
-    """Observed points and read ones as one, by their expected errors."""
+def _join_points(track: dict[str, Any], read: _Read, chosen: Mask) -> None:
+    """Observed points and read ones as one, by their expected errors; `track` holds copies that are written to."""
     at = read.frame[chosen]
-    places, sigma = _meet(track.seen2d[at], track.seen2d_sigma[at], read.points[chosen], read.error[chosen])
-    form, form_sigma = _meet(track.seen3d[at], track.seen3d_sigma[at], read.form[chosen], read.form_error[chosen])
-    out = {name: getattr(track, name).copy() for name in ("seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma")}
-    out["seen2d"][at], out["seen2d_sigma"][at] = places, sigma
-    out["seen3d"][at], out["seen3d_sigma"][at] = form - form[:, :1], form_sigma
-    return replace(track, **out)
+    places, sigma = _meet(track["seen2d"][at], track["seen2d_sigma"][at], read.points[chosen], read.error[chosen])
+    form, form_sigma = _meet(track["seen3d"][at], track["seen3d_sigma"][at], read.form[chosen], read.form_error[chosen])
+    track["seen2d"][at], track["seen2d_sigma"][at] = places, sigma
+    track["seen3d"][at], track["seen3d_sigma"][at] = form - form[:, :1], form_sigma
 
 
 def _meet(theirs: Array, their_error: Array, ours: Array, our_error: Array) -> tuple[Array, Array]:
@@ -225,18 +263,14 @@ def _meet(theirs: Array, their_error: Array, ours: Array, our_error: Array) -> t
     return ours + (theirs - ours) * share, np.minimum(their_error, our_error)
 
 
-def _with_filled(track: HandTrack, read: _Read, chosen: NDArray[np.bool_], take: Take) -> HandTrack:
-    """The hand where only the reading knows it."""
+def _fill(track: dict[str, Any], read: _Read, chosen: Mask, size: tuple[int, int]) -> None:
+    """The hand where only the reading knows it, in pictures of this size."""
     at = read.frame[chosen]
-    names = ("state", "confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
-    out = {name: getattr(track, name).copy() for name in names}
-    out["state"][at] = State.SEEN
-    out["confidence"][at] = read.confidence[chosen]
-    out["seen2d"][at], out["seen2d_sigma"][at] = read.points[chosen], read.error[chosen]
-    out["seen3d"][at], out["seen3d_sigma"][at] = read.form[chosen], read.form_error[chosen]
-    size = int(take.meta["width"]), int(take.meta["height"])
-    out["visibility"][at] = np.array([visibility(points, *size) for points in read.points[chosen]]).reshape(-1, 21)
-    return replace(track, **out)
+    track["state"][at] = State.SEEN
+    track["confidence"][at] = read.confidence[chosen]
+    track["seen2d"][at], track["seen2d_sigma"][at] = read.points[chosen], read.error[chosen]
+    track["seen3d"][at], track["seen3d_sigma"][at] = read.form[chosen], read.form_error[chosen]
+    track["visibility"][at] = np.array([visibility(points, *size) for points in read.points[chosen]]).reshape(-1, 21)
 
 
 def with_live(
