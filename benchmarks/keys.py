@@ -96,6 +96,7 @@ MEASURES: Final[dict[str, str]] = {
     "bone_length_variation": "spread of bone lengths through a clip over their mean, a share",
     "confidence_gap": "expected calibration error of the confidence, 0 to 1",
     "ms_per_frame": "median time a frame, ms",
+    "ms_per_frame_mean": "mean time a frame, ms",
     **{f"ms_{stage}": f"{about}, mean a frame, ms" for stage, about in STAGES.items()},
     "peak_memory_mb": "most memory the method's process held, MB",
 }

@@ -66,7 +66,7 @@ COMPARED: Final[dict[str, bool]] = {
 _NOT_OF_THE_FLOOR: Final = (
     "found", "wrong_side", "error2d", "error2d_found", "duplicates", "false_hands", "hands_per_frame", "both_hands",
     "both_found", "place_mm", "place_mm_found", "place_palm_given_mm", "place_palm_given_mm_found", "confidence_gap",
-    "ms_per_frame", "peak_memory_mb",
+    "ms_per_frame", "ms_per_frame_mean", "peak_memory_mb",
 )  # fmt: skip
 
 _MAP_CLIPS: Final = 8
@@ -113,7 +113,7 @@ class Outcome:
             for method in (*MEDIAPIPE_READINGS, "mediapipe_fit")
             if ours is not None and method in self.figures
         }
-        speed, peer = (f.values.get("ms_per_frame") if f else None for f in (ours, self.figures.get("mediapipe")))
+        speed, peer = (f.values.get("ms_per_frame_mean") if f else None for f in (ours, self.figures.get("mediapipe")))
         result["time_ratio_to_mediapipe"] = speed / peer if speed and peer else None
         result["rows"] = {
             row: {method: told.as_json() for method, told in by_method.items()} for row, by_method in self.rows.items()

@@ -151,6 +151,13 @@ def test_verdicts_need_more_than_luck(clip):
     assert verdicts(good, bad)["found"] == "tie"
 
 
+def test_pictures_that_cost_nothing_do_not_hide_the_others(clip):
+    seen = perfect(clip)
+    seen.ms = {index: 9.0 if index == 0 else 1.0 for index in range(8)}
+    told = figures(tabled([clip], {0: seen})).values
+    assert told["ms_per_frame"] == 1.0 and told["ms_per_frame_mean"] == 2.0
+
+
 def test_every_key_is_always_there(clip):
     empty = figures(tabled([replace(clip, frames=())], {0: Seen({0: []})})).as_json()
     full = figures(tabled([clip], {0: perfect(clip)})).as_json()

@@ -16,7 +16,9 @@ def told_of(**methods):
 
 def test_only_what_was_measured_is_shown(tmp_path):
     kept = overview.kept({}, told_of(ours={"found": 0.5, "pa_mpjpe_mm": 7.25}, mediapipe={"found": 0.25}))
-    kept = overview.kept(kept, {**told_of(ours={"found": 1.0, "ms_per_frame": 20.0}), "set": "small", "mode": "live"})
+    kept = overview.kept(
+        kept, {**told_of(ours={"found": 1.0, "ms_per_frame_mean": 20.0}), "set": "small", "mode": "live"}
+    )
     overview.write(kept, tmp_path / "figures.json")
     assert overview.read(tmp_path / "figures.json") == kept == json.loads((tmp_path / "figures.json").read_text())
     text = overview.tables(kept, ("small", "two_views"))
