@@ -29,6 +29,8 @@ LOG_LEVELS: Final = (
     ("DEBUG", "Everything", "Write every step, for a bug report"),
 )
 
+CACHE_NAME: Final = "handmocap cache"
+"""Of the folder in a place of the user's choice: it is deleted as a whole, so it is ours alone."""
 _test_lines: list[tuple[str, bool]] = []
 """What the last self-test said, and whether each line is good; lives as long as Blender runs."""
 _cache_sizes: dict[Path, int] = {}
@@ -88,7 +90,7 @@ class HANDMOCAP_AP_preferences(bpy.types.AddonPreferences):
     )
     cache_folder: bpy.props.StringProperty(
         name="Cache",
-        description="Where unfinished captures are kept; empty: in HandMocap's own folder",
+        description="A folder of HandMocap's own is made there for previews; empty: where Blender keeps its extensions",
         subtype="DIR_PATH",
     )
     mano_right: bpy.props.StringProperty(
@@ -101,9 +103,9 @@ class HANDMOCAP_AP_preferences(bpy.types.AddonPreferences):
 
     @property
     def cache_path(self) -> Path:
-        """The folder for unfinished captures; made on demand by whoever writes."""
+        """The folder for unfinished captures; made on demand by whoever writes. Nobody else's files lie there."""
         if self.cache_folder:
-            return Path(bpy.path.abspath(self.cache_folder))
+            return Path(bpy.path.abspath(self.cache_folder)) / CACHE_NAME
         return user_folder("cache")
 
     def draw(self, context: bpy.types.Context) -> None:
