@@ -117,6 +117,10 @@ class HANDMOCAP_OT_delete_performer(bpy.types.Operator):
             return False
         return True
 
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        # A file cannot be brought back by undo.
+        return context.window_manager.invoke_confirm(self, event)
+
     def execute(self, context: bpy.types.Context) -> Result:
         from .. import preferences
 

@@ -80,6 +80,26 @@ def show_frame(number: int) -> None:
     bpy.context.scene.frame_set(number)
 
 
+def face(name: str) -> None:
+    """Look at an object from in front, for the picture."""
+    with overridden():
+        for obj in bpy.context.view_layer.objects:
+            obj.select_set(obj.name == name)
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.ops.view3d.view_selected()
+    view()[1].tag_redraw()
+
+
+def roll_down(steps: int) -> None:
+    """Roll the sidebar, for the picture; back with fewer than none."""
+    window, area, region = view()
+    roll = bpy.ops.view2d.scroll_down if steps > 0 else bpy.ops.view2d.scroll_up
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        for _ in range(abs(steps)):
+            roll(deltay=40)
+    region.tag_redraw()
+
+
 def choose_footage(path: str) -> None:
     bpy.context.scene.handmocap.source = "FILE"
     bpy.context.scene.handmocap.footage = path

@@ -90,6 +90,14 @@ def test_a_picture_poses_the_hand(window: Window, tmp_path: Path) -> None:
     window.wait("the pose", lambda state: state["pose"] != before, PATIENCE)
     stopwatch["pose from a picture"] = time.monotonic() - began
     stopwatch["pose from a picture: processor time"] = window.worked() - worked
+    # The engine has stayed for the next one.
+    cv2.imwrite(str(tmp_path / "next.png"), draw({"right": (rotation[4], place[4])})[..., ::-1])
+    before = window.state()["pose"]
+    began, worked = time.monotonic(), window.worked()
+    window.ask("pose_from", window.inside(tmp_path / "next.png"))
+    window.wait("the next pose", lambda state: state["pose"] != before, PATIENCE)
+    stopwatch["the next pose from a picture"] = time.monotonic() - began
+    stopwatch["the next pose from a picture: processor time"] = window.worked() - worked
     window.screenshot("4_posed.png")
 
 
@@ -105,6 +113,7 @@ def test_an_own_clip_is_stopped_resumed_and_undone(window: Window, tmp_path: Pat
     state = window.wait("the stop", lambda state: len(state["takes"]) > before, PATIENCE)
     name, summary = state["takes"][-1]
     assert "stopped early" in summary and int(summary.split()[0]) < 120
+    window.ask("show_frame", 20)
     window.screenshot("5_stopped.png")
     actions = state["actions"]
     window.find(f"{CAPTURE}resume=True")
@@ -125,10 +134,12 @@ def test_a_wrong_fingertip_is_dragged_and_its_neighbours_follow(window: Window) 
     window.ask("show_frame", 60)
     window.ask("tell_tip", tip, frames)
     was = np.array(window.state()["tips"])
+    window.ask("roll_down", 30)
     window.ask("run", "show_points")
     window.wait("the points", lambda state: state["character"]["points"] == 42)
     window.ask("drag_point", f"{tip} point", [0.015, 0.0, 0.012])
     window.screenshot("7_dragged.png")
+    window.ask("roll_down", -30)
     window.ask("run", "resolve", {"fix": "POSE"})
     window.wait("the take that was solved again", lambda state: len(state["takes"]) > before, PATIENCE)
     window.wait("the points to go", lambda state: state["character"]["points"] == 0)
@@ -149,6 +160,7 @@ def test_a_character_is_recognised_previewed_and_baked(window: Window) -> None:
     window.ask("run", "preview_character")
     state = window.wait("the preview", lambda state: state["character"]["previews"], PATIENCE)
     assert state["character"]["curves"] > 100
+    window.ask("face", "Person")
     window.screenshot("8_preview.png")
     window.ask("run", "bake_character")
     state = window.wait("the bake", lambda state: not state["character"]["previews"], PATIENCE)
