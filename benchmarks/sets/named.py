@@ -74,7 +74,7 @@ def _example(_data: Path | None) -> TestSet:
 
 NAMED: Final[dict[str, Named]] = {
     "two_views": Named(
-        _two_views, ("two_views", "index.json"), "one right hand in two calibrated views, pseudo truth in 3D"
+        _two_views, _with("two_views", "index.json"), "one right hand in two calibrated views, pseudo truth in 3D"
     ),
     "close_up": Named(_close_up, _with("close_up", "human_hand_video.mp4"), "one hand close up, no truth"),
     "no_hands": Named(_no_hands, _with("no_hands", "car-detection.mp4"), "nothing to find"),

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.sets import index_set, named, plain, take_truth
+from benchmarks.sets import frozen, index_set, named, plain, take_truth
 from blender_handmocap.engine.errors import BadInputError
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.rotations import IDENTITY
@@ -168,6 +168,14 @@ def test_plain_movies_and_unreadable_ones(tmp_path):
     assert len(loaded.clips) == 1 and "b.mp4" in loaded.skipped[0]
     with pytest.raises(BadInputError):
         plain.load(tmp_path / "b.mp4")
+
+
+def test_sets_of_real_footage_are_there_with_their_folder_alone(tmp_path):
+    there = {name for name, one in named.NAMED.items() if one.available(None)}
+    assert "example" in there and set(frozen.ABOUT) <= there and "two_views" not in there
+    (tmp_path / "two_views").mkdir()
+    (tmp_path / "two_views" / "index.json").write_text("{}")
+    assert {name for name, one in named.NAMED.items() if one.available(tmp_path)} == there | {"two_views"}
 
 
 def test_unknown_names_list_the_known_ones():
