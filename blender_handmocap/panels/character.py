@@ -94,9 +94,9 @@ class HANDMOCAP_UL_bones(bpy.types.UIList):
         self, context: bpy.types.Context, layout: Any, data: Any, item: Any, icon: int, active_data: Any, active: str
     ) -> None:
         row = layout.split(factor=0.42, align=True)
+        row.label(text=f"{item.side[0].upper()} {title_of(item.role)}")
         is_missing = not item.bone and item.role in NEEDED_ROLES
-        row.label(text=f"{item.side[0].upper()} {title_of(item.role)}", icon="ERROR" if is_missing else "NONE")
-        row.prop_search(item, "bone", data.character.data, "bones", text="")
+        row.label(text=item.bone or "none", icon="ERROR" if is_missing else "NONE")
 
 
 class HANDMOCAP_PT_bones(SidebarPanel, bpy.types.Panel):
@@ -116,6 +116,10 @@ class HANDMOCAP_PT_bones(SidebarPanel, bpy.types.Panel):
         row.operator(HANDMOCAP_OT_load_bones.bl_idname, text="Load", icon="IMPORT")
         row.operator(HANDMOCAP_OT_save_bones.bl_idname, text="Save", icon="EXPORT")
         layout.template_list(HANDMOCAP_UL_bones.bl_idname, "", chosen, "bones", chosen, "bone_index", rows=9)
+        if 0 <= chosen.bone_index < len(chosen.bones):
+            entry = chosen.bones[chosen.bone_index]
+            title = f"{entry.side[0].upper()} {title_of(entry.role)}"
+            layout.prop_search(entry, "bone", chosen.character.data, "bones", text=title)
 
 
 def title_of(role: str) -> str:
