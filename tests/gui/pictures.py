@@ -16,11 +16,10 @@ from tools.console import OUT, ROOT
 PICTURES: Final = {
     # name in docs/pictures: screenshot, left, top, width, height
     "tab_empty": ("1_empty_tab.png", 950, 118, 300, 695),
-    "capturing": ("2_capturing.png", 0, 40, 1240, 840),
+    "capturing": ("2_first_seconds.png", 0, 40, 1240, 840),
     "example": ("3_example.png", 0, 40, 1240, 840),
     "pose_from_picture": ("4_posed.png", 280, 180, 680, 520),
     "own_clip": ("5_stopped.png", 230, 100, 1010, 770),
-    "drag_point": ("7_dragged.png", 0, 40, 1240, 840),
 }
 QUALITY: Final = 88
 
