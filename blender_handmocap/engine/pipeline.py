@@ -24,6 +24,7 @@ from .footage import Footage, open_footage
 from .hand.hands import chosen_hands, free_hands
 from .hand.model import HandModel
 from .hand.names import SIDES, Side
+from .memory import give_back
 from .models import model_cards
 from .overlay import draw_points, write_overlay
 from .partial import PartialWork
@@ -110,6 +111,7 @@ def capture(
         return PartialWork(partial_folder(out), _request(source, settings), resume=resume)
 
     seen, work, stopped = _seen(footage, settings, open_work, on_progress, on_preview, on_part, cancelled)
+    give_back()
     if not (seen.left.present.any() or seen.right.present.any()):
         if not stopped:
             work.discard()
@@ -284,6 +286,7 @@ def solved(
     """Pose, shape and place from what a take has seen, then polished."""
     meta = {**take.meta, "engine": VERSION, "settings": settings_as_dict(settings)}
     posed = solve(replace(take, meta=meta), settings=settings, on_progress=on_progress, cancelled=cancelled)
+    give_back()
     return polish(posed, PolishSettings(strength=settings.smoothing), models=hand_models(posed))
 
 

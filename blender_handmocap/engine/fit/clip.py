@@ -21,6 +21,7 @@ from ..errors import CancelledError
 from ..hand.hands import Hands, chosen_hands, free_hands
 from ..hand.names import JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from ..hand.spheres import fitted_spheres
+from ..memory import give_back
 from ..progress import Cancelled, OnProgress, Progress
 from ..see.definitions import MODEL
 from ..settings import Settings
@@ -93,6 +94,7 @@ def solve(
     total = sum(len(hand.frames) for hand in hands)
     report = _Report(on_progress, cancelled, total)
     states = {hand.side: _starts(hand, energy, report, ordered=choices.mode != "stills") for hand in hands}
+    give_back()
     spheres = SphereSet.on_chain(fitted_spheres(model.right, energy.chain.rest), energy.chain)
     if choices.mode != "stills":
         # The skin that maps speak of is the free hand's; another model's betas mean something else.
