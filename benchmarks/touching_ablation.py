@@ -2,12 +2,13 @@
 """What each term of the two-hand energy is worth: clips of touching hands solved with all terms and without each.
 
     python -m benchmarks.touching_ablation draw --out DIR [--clips 10] [--seed 771]
-    python -m benchmarks.touching_ablation see --clips DIR --out DIR [--match "touching_*"] [--true-maps]
-    python -m benchmarks.touching_ablation table --clips DIR --seen DIR [--rows NAME ...]
+    python -m benchmarks.touching_ablation see --clips DIR --out DIR [--match "touching_*"] [--own-tracks]
+    python -m benchmarks.touching_ablation table --clips DIR --seen DIR [--true-maps] [--rows NAME ...]
 
 `draw` makes clips of seen families, for development: weights are chosen on them and on nothing else. `see` looks at
-the clips once, with maps; `--true-maps` puts what perfect maps would say in their place, which tells the energy's
-worth from the network's. `table` solves them again for each row.
+the clips once, with maps, through crops on the true hands, so that finding plays no part, or with the engine's own
+tracks. `table` solves them again for each row; `--true-maps` puts what perfect maps would say in the place of those
+that were seen, which tells the energy's worth from the network's.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.camera import Camera
+from blender_handmocap.engine.camera import Camera, choose_camera
 from blender_handmocap.engine.fit.clip import solve
 from blender_handmocap.engine.fit.settings import FitSettings
-from blender_handmocap.engine.footage import open_footage
+from blender_handmocap.engine.footage import Footage, open_footage
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import KEYPOINT_COUNT, SIDES
-from blender_handmocap.engine.see.clip import see
-from blender_handmocap.engine.see.crops import turned
+from blender_handmocap.engine.see.clip import Seer, see, take_from
+from blender_handmocap.engine.see.crops import crop_of_hand, turned
+from blender_handmocap.engine.see.records import Records, joined
+from blender_handmocap.engine.see.tracker import Track, TrackedHand, Tracker
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import MAP_SIZE, MATCHES, MapsTrack, State, Take, load_take, save_take
 from training.footage.render import draw
@@ -53,6 +56,10 @@ _TWELVE: Final = (0, 4, 8, 12, 16, 20)
 """of each hand: wrist and tips"""
 _SAME_PLACE: Final = 0.5
 """of its box that a hand's points may be off for it to count as found"""
+
+_LEAST_INSIDE: Final = 0.5
+"""share of a hand's points in the picture from which it is followed"""
+_LEAST_PRESENCE: Final = 0.3
 
 log = logging.getLogger(__name__)
 
@@ -119,16 +126,51 @@ def draw_clips(out: Path, clips: int, seed: int) -> None:
         log.info("%s: %s", place.name, clip.family)
 
 
-def see_clip(folder: Path, truth: Take, *, true_maps: bool) -> Take:
+def see_clip(folder: Path, truth: Take, *, own_tracks: bool) -> Take:
     """A clip seen with maps and solved as shipped, with its own lens and palm length."""
     footage = open_footage(str(folder / "pictures"))
     matrix = truth.K if truth.K.ndim == 2 else truth.K[0]
-    settings = Settings(focal=float(matrix[0, 0]), palm_mm=truth.size * 1e3, threads=1, maps=not true_maps)
-    take = see(footage, settings)
-    take = replace(take, time=truth.time[: len(take)], frame=truth.frame[: len(take)])
-    if true_maps:
-        take = replace(take, maps=perfect_maps(take, truth))
-    return solve(take)
+    settings = Settings(focal=float(matrix[0, 0]), palm_mm=truth.size * 1e3, threads=1, maps=True)
+    take = see(footage, settings) if own_tracks else _seen_on_true_crops(footage, settings, truth)
+    return solve(replace(take, time=truth.time[: len(take)], frame=truth.frame[: len(take)]))
+
+
+class _HeldTracker(Tracker):
+    """Follows the true hands; what is seen of them is the engine's."""
+
+    def __init__(self, follower: Tracker, truth: Take) -> None:
+        super().__init__(follower.palms, follower.hands, follower.plan, follower.area)
+        self.truth, self.frame = truth, 0
+
+    def step(self, image: NDArray[np.uint8], time: float) -> list[TrackedHand]:
+        tracks = []
+        for number, side in enumerate(SIDES):
+            if not self.truth.track(side).state[self.frame]:
+                continue
+            points = self.truth.track(side).seen2d[self.frame]
+            inside = ((points >= 0) & (points < image.shape[1::-1])).all(-1)
+            if inside.mean() > _LEAST_INSIDE:
+                right = float(side == "right")
+                tracks.append(Track(number, crop_of_hand(points), points, np.zeros(2), right, time))
+        self.frame += 1
+        self.tracks = tracks
+        seen = self.hands.look(image, [track.crop for track in tracks], [track.right for track in tracks])
+        return [
+            TrackedHand(track.id, replace(hand, right=track.right, judged=None), 0.0)
+            for track, hand in zip(tracks, seen, strict=True)
+            if hand.presence >= _LEAST_PRESENCE
+        ]
+
+
+def _seen_on_true_crops(footage: Footage, settings: Settings, truth: Take) -> Take:
+    camera = choose_camera(footage.width, footage.height, settings, film_focal=footage.film_focal)
+    seer = Seer(camera, settings)
+    seer._tracker = _HeldTracker(seer._tracker, truth)
+    records = Records()
+    for frame in footage.frames("", ""):
+        seen = seer.step(frame.image, time=frame.time)
+        records.append(frame.index, frame.time, seen, seer.read)
+    return take_from(joined([records.arrays()]), footage, camera, settings, seer=seer)
 
 
 def perfect_maps(take: Take, truth: Take) -> MapsTrack | None:
@@ -205,7 +247,7 @@ class Score:
     vector: Array
     """(n, 3) mm error of the vector between the wrists"""
     pa: Array
-    """(n, 2) mm"""
+    """(2n,) mm"""
     shown: Array
     """mm, jointly aligned, of points that are seen"""
     hidden: Array
@@ -232,13 +274,15 @@ def score(take: Take, truth: Take, true_contact: NDArray[np.bool_], seconds: flo
     frames = np.flatnonzero(found)
     both = 1e3 * np.stack([take.track(side).points[frames] for side in SIDES], axis=1)
     true = 1e3 * np.stack([truth.track(side).points[frames] for side in SIDES], axis=1)
-    errors = pair.joint_errors_mm(both, true).reshape(len(frames), 2, KEYPOINT_COUNT)
+    errors = np.zeros((0, 2, KEYPOINT_COUNT))
+    if len(frames):
+        errors = pair.joint_errors_mm(both, true).reshape(len(frames), 2, KEYPOINT_COUNT)
     visible = np.stack([truth.track(side).visibility[frames] for side in SIDES], axis=1) > 0.5
     said = np.stack([recorded_contacts(take, int(take.frame[t])) for t in range(len(take))])
     touching = true_contact[: len(take)]
     return Score(
         vector=pair.relative_root_vector_mm(both[:, :, 0], true[:, :, 0]),
-        pa=np.stack([pa_mpjpe_mm(both[:, slot], true[:, slot]) for slot in range(2)], axis=1),
+        pa=pa_mpjpe_mm(both.reshape(-1, KEYPOINT_COUNT, 3), true.reshape(-1, KEYPOINT_COUNT, 3)),
         shown=errors[visible],
         hidden=errors[~visible],
         hits=int((said & touching).sum()),
@@ -265,7 +309,7 @@ def contacts_of(truth: Take) -> NDArray[np.bool_]:
 
 
 def line(name: str, scores: Sequence[Score]) -> str:
-    """A row of the table."""
+    """A row of the table; at least one clip must show both hands found."""
     vector = np.concatenate([one.vector for one in scores])
     length = np.linalg.norm(vector, axis=1)
     pa, shown, hidden = (
@@ -289,11 +333,13 @@ HEAD: Final = (
 )
 
 
-def table(clips: Path, seen: Path, chosen: Sequence[str], write: Path | None = None) -> str:
+def table(clips: Path, seen: Path, chosen: Sequence[str], write: Path | None = None, *, true_maps: bool = False) -> str:
     """The rows as a table; `write`: a file that grows row by row."""
     names = sorted(path.name.removesuffix(".take.npz") for path in seen.glob("*.take.npz"))
     truths = {name: load_take(clips / name / "truth.npz") for name in names}
     takes = {name: load_take(seen / f"{name}.take.npz") for name in names}
+    if true_maps:
+        takes = {name: replace(take, maps=perfect_maps(take, truths[name])) for name, take in takes.items()}
     touching = {name: contacts_of(truths[name]) for name in names}
     lines = [HEAD]
     for label, settings in rows().items():
@@ -322,11 +368,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeing.add_argument("--clips", type=Path, required=True)
     seeing.add_argument("--out", type=Path, required=True)
     seeing.add_argument("--match", default="touching_*")
-    seeing.add_argument("--true-maps", action="store_true")
+    seeing.add_argument("--own-tracks", action="store_true")
     telling = tasks.add_parser("table")
     telling.add_argument("--clips", type=Path, required=True)
     telling.add_argument("--seen", type=Path, required=True)
     telling.add_argument("--rows", nargs="*", default=[])
+    telling.add_argument("--true-maps", action="store_true")
     telling.add_argument("--write", type=Path)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -337,10 +384,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(options.clips.glob(f"{options.match}/truth.npz")):
             target = options.out / f"{path.parent.name}.take.npz"
             if not target.exists():
-                save_take(see_clip(path.parent, load_take(path), true_maps=options.true_maps), target)
+                save_take(see_clip(path.parent, load_take(path), own_tracks=options.own_tracks), target)
                 log.info("%s was seen", path.parent.name)
     else:
-        sys.stdout.write(table(options.clips, options.seen, options.rows, options.write) + "\n")
+        sys.stdout.write(
+            table(options.clips, options.seen, options.rows, options.write, true_maps=options.true_maps) + "\n"
+        )
     return 0
 
 
