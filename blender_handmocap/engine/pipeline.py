@@ -31,7 +31,7 @@ from .partial import PartialWork
 from .polish import PolishSettings, polish
 from .progress import Cancelled, OnProgress, Progress
 from .see.clip import Seer, take_from
-from .see.records import Records, joined
+from .see.records import Records
 from .settings import Settings
 from .take import Take, save_take
 from .version import VERSION
@@ -149,7 +149,7 @@ def _seen(
 
     def on_kept() -> None:
         if on_part is not None and _part_is_due(work):
-            part = take_from(joined(work.chunks), footage, camera, settings, seer=seer)
+            part = take_from(work.records(), footage, camera, settings, seer=seer)
             if part.left.present.any() or part.right.present.any():
                 # Stopped just now: the take of all that was seen comes at once anyway.
                 with suppress(CancelledError):
@@ -161,15 +161,13 @@ def _seen(
         # Nobody can go on with this: another setting is needed.
         work.discard()
         raise
-    records = joined(work.chunks)
-    work.release()
+    records = work.records() or Records().arrays()
     return take_from(records, footage, camera, settings, seer=seer), work, stopped
 
 
 def _part_is_due(work: PartialWork) -> bool:
     """Whether the newest chunk has just made the first part whole."""
-    before = sum(len(chunk["frame"]) for chunk in work.chunks[:-1])
-    return before < _PART_FRAMES <= before + len(work.chunks[-1]["frame"])
+    return len(work) - work.lengths[-1] < _PART_FRAMES <= len(work)
 
 
 def partial_folder(out: Path) -> Path:
@@ -211,15 +209,13 @@ def _see(
     cancelled: Cancelled | None,
 ) -> bool:
     """See what has not been seen yet, chunk by chunk; whether it was stopped before the end."""
-    seen = sum(len(chunk["frame"]) for chunk in work.chunks)
-    start = settings.start
-    if work.chunks:
+    seen, start = len(work), settings.start
+    if work.last is not None:
         seer.restore(work.state)
-        last = [chunk["frame"][-1] for chunk in work.chunks if len(chunk["frame"])]
-        start = str(int(last[-1]) + 1) if last else start
+        start = str(work.last + 1)
     records = Records()
     expected = footage.expected_frames(settings.start, settings.end)
-    for frame in _frames_from(footage, start, settings.end, resumed=bool(work.chunks)):
+    for frame in _frames_from(footage, start, settings.end, resumed=bool(seen)):
         if cancelled is not None and cancelled():
             _keep(work, records, seer)
             return True

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Unfinished work survives: whole chunks only, only for the same request, nothing lost."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +33,21 @@ def test_another_request_is_refused_and_nothing_is_touched(tmp_path: Path) -> No
     filled(tmp_path / "p")
     with pytest.raises(BadInputError, match="other footage or other settings"):
         PartialWork(tmp_path / "p", {**REQUEST, "size": 13}, resume=True)
-    assert len(PartialWork(tmp_path / "p", REQUEST, resume=True).chunks) == 3
+    assert len(PartialWork(tmp_path / "p", REQUEST, resume=True).lengths) == 3
 
 
 def test_a_damaged_chunk_ends_what_can_be_used(tmp_path: Path) -> None:
     filled(tmp_path / "p")
     (tmp_path / "p" / "chunk_00001.npz").write_bytes(b"PK broken")
     again = PartialWork(tmp_path / "p", REQUEST, resume=True)
-    assert len(again.chunks) == 1 and again.state["next"] == 10
+    assert len(again.lengths) == 1 and again.state["next"] == 10
     assert not (tmp_path / "p" / "chunk_00002.npz").exists()
 
 
 def test_a_half_written_chunk_is_no_chunk(tmp_path: Path) -> None:
     filled(tmp_path / "p", chunks=1)
     (tmp_path / "p" / "chunk_00001.npz.77.tmp").write_bytes(b"half")
-    assert len(PartialWork(tmp_path / "p", REQUEST, resume=True).chunks) == 1
+    assert len(PartialWork(tmp_path / "p", REQUEST, resume=True).lengths) == 1
 
 
 def test_starting_anew_throws_the_old_away_and_discard_removes_it(tmp_path: Path) -> None:
@@ -61,3 +62,25 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInputError, match="cannot be kept"):
         PartialWork(tmp_path / "file" / "p", REQUEST, resume=False)
+
+
+def test_memory_does_not_grow_with_what_is_kept(tmp_path: Path) -> None:
+    work = PartialWork(tmp_path / "p", REQUEST, resume=False)
+    tracemalloc.start()
+    for k in range(20):
+        work.append({"frame": np.arange(k, k + 1), "seen": np.full((1, 50_000), k, np.float64)}, {})
+    held, _ = tracemalloc.get_traced_memory()
+    assert held < 400_000
+    records = work.records()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.5 * records["seen"].nbytes
+    np.testing.assert_array_equal(records["seen"][:, 0], np.arange(20))
+
+
+def test_frames_that_vanish_from_the_disk_are_one_sentence(tmp_path: Path) -> None:
+    work = filled(tmp_path / "p")
+    (tmp_path / "p" / "chunk_00001.npz").write_bytes(b"PK broken")
+    with pytest.raises(BadInputError, match="--resume"):
+        work.records()
+    assert len(PartialWork(tmp_path / "p", REQUEST, resume=True)) == 10
