@@ -47,7 +47,7 @@ def test_depth_is_carried_to_the_cut_from_the_nearest_of_the_mesh() -> None:
     known = np.zeros((20, 20), bool)
     known[5:15, 5:10] = True
     depth = np.where(known, np.linspace(0.4, 0.5, 20, dtype=np.float32)[:, None], 0).astype(np.float32)
-    spread = cutouts._spread(depth, known)
+    spread = cutouts.spread(depth, known)
     assert np.array_equal(spread[known], depth[known])
     assert spread[7, 14] == depth[7, 9]
     assert spread[19, 7] == depth[14, 7]

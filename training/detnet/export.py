@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write a trained DetNet as ONNX: dynamic batch, taps in, readings out, weights stored as fp16.
 
+A run of stage `whole` takes pictures (N, 224, 224, 3) of bytes in the place of taps; the engine does not use such.
+
 python -m training.detnet.export --run DIR --out blender_handmocap/models/detnet.onnx
 """
 
@@ -16,24 +18,34 @@ import torch
 
 from training import onnx_file
 
-from .network import DetNet, Heads
-from .trunk import TAPS
+from .network import CROP, DetNet, Heads, Whole
+from .resnet import ResNet
+from .trunk import TAPS, Trunk
 
 OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "hand")
 _SHAPES: Final = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
 
 
-def load(run: Path, name: str = "best.pt") -> DetNet:
+def load(run: Path, name: str = "best.pt") -> DetNet | Whole:
     """The network a run kept, ready to infer."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    network = DetNet(Heads(config["channels"], own=config["stage"] == "own"))
+    network: DetNet | Whole
+    if config["stage"] == "whole":
+        trunk = ResNet() if config["trunk"] == "resnet50" else Trunk()
+        network = Whole(trunk, Heads(config["channels"], widths=trunk.widths))
+    else:
+        network = DetNet(Heads(config["channels"], own=config["stage"] == "own"))
     network.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
     return network.eval()
 
 
-def export(network: DetNet, path: Path) -> None:
+def export(network: DetNet | Whole, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    onnx_file.write(network, {name: torch.zeros(2, *_SHAPES[name]) for name in TAPS}, OUTPUTS, path)
+    if isinstance(network, Whole):
+        inputs = {"image": torch.zeros(2, CROP, CROP, 3, dtype=torch.uint8)}
+    else:
+        inputs = {name: torch.zeros(2, *_SHAPES[name]) for name in TAPS}
+    onnx_file.write(network, inputs, OUTPUTS, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -50,6 +50,10 @@ class Targets:
     right_side: Tensor
     """(N,) that hand is of the side the crop was cut for"""
 
+    def to(self, device: torch.device) -> Targets:
+        """The same on a device."""
+        return Targets(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Weights:

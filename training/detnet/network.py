@@ -34,14 +34,17 @@ def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
 class Heads(nn.Module):
     """Taps in, maps and readings out."""
 
-    def __init__(self, channels: int = 64, *, own: bool = False) -> None:
-        """`own`: with a copy of the trunk's first blocks after features_14, to be tuned beside the shared ones."""
+    def __init__(self, channels: int = 64, *, own: bool = False, widths: Mapping[str, int] = TAPS) -> None:
+        """`own`: with a copy of the trunk's first blocks after features_14, to be tuned beside the shared ones.
+
+        `widths`: channels of the taps, for another trunk than the shared one.
+        """
         super().__init__()
         self.channels = channels
-        for name, width in TAPS.items():
+        for name, width in widths.items():
             self.register_buffer(f"mean_{name}", torch.zeros(width, 1, 1))
             self.register_buffer(f"std_{name}", torch.ones(width, 1, 1))
-        self.lateral = nn.ModuleDict({name: nn.Conv2d(width, channels, 1) for name, width in TAPS.items()})
+        self.lateral = nn.ModuleDict({name: nn.Conv2d(width, channels, 1) for name, width in widths.items()})
         self.own = nn.Sequential(*own_blocks()) if own else None
         if own:
             # From zero, so that heads trained without it go on where they were.
@@ -57,7 +60,7 @@ class Heads(nn.Module):
         )
         self.joint = nn.Conv2d(channels, POINTS * 3, 1)
         """a joint's log error in the picture, log error in depth units, visibility"""
-        self.whole = nn.Sequential(nn.Linear(TAPS["features_7"] + channels, 64), nn.ReLU(), nn.Linear(64, 2))
+        self.whole = nn.Sequential(nn.Linear(widths["features_7"] + channels, 64), nn.ReLU(), nn.Linear(64, 2))
         """logits: shows a hand; that hand is of the side the crop was cut for"""
         cells = (torch.arange(GRID) + 0.5) / GRID
         self.register_buffer("cells", cells)
@@ -133,15 +136,37 @@ class DetNet(nn.Module):
         self.heads = heads
 
     def forward(self, features_28: Tensor, features_14: Tensor, features_7: Tensor) -> tuple[Tensor, ...]:
-        """-> points (N, 21, 2) crop pixels, location (N, 21, 3) palm units relative to the middle knuckle,
-        error_2d (N, 21) crop pixels, error_3d (N, 21) palm units, visibility (N, 21), hand (N, 2)"""
-        out = self.heads(features_28, features_14, features_7)
-        return (
-            # Integer pixels are centres, so the crop's left edge lies at -0.5.
-            out["position"] * CROP - 0.5,
-            out["location"],
-            torch.exp(out["log_error_2d"]) * CROP,
-            torch.exp(out["log_error_3d"]),
-            torch.sigmoid(out["visible"]),
-            torch.sigmoid(out["whole"]),
-        )
+        """What `readings` gives."""
+        return readings(self.heads(features_28, features_14, features_7))
+
+
+class Whole(nn.Module):
+    """A network from the picture on, with a trunk that is trained, too; MediaPipe's heads get nothing from it."""
+
+    def __init__(self, trunk: nn.Module, heads: Heads) -> None:
+        super().__init__()
+        self.trunk, self.heads = trunk, heads
+
+    def taps(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """RGB bytes (N, 224, 224, 3) -> features_28, features_14, features_7."""
+        low = self.trunk.low(picture.permute(0, 3, 1, 2).float())
+        middle = self.trunk.middle(low)
+        return low, middle, self.trunk.tail(middle)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
+        """What `readings` gives, of RGB bytes (N, 224, 224, 3)."""
+        return readings(self.heads(*self.taps(picture)))
+
+
+def readings(out: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """-> points (N, 21, 2) crop pixels, location (N, 21, 3) palm units relative to the middle knuckle,
+    error_2d (N, 21) crop pixels, error_3d (N, 21) palm units, visibility (N, 21), hand (N, 2)"""
+    return (
+        # Integer pixels are centres, so the crop's left edge lies at -0.5.
+        out["position"] * CROP - 0.5,
+        out["location"],
+        torch.exp(out["log_error_2d"]) * CROP,
+        torch.exp(out["log_error_3d"]),
+        torch.sigmoid(out["visible"]),
+        torch.sigmoid(out["whole"]),
+    )

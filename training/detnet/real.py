@@ -150,11 +150,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write(folder: Path, rows: Sequence[Labelled], nothing: Sequence[Image], random: np.random.Generator) -> None:
-    """A shard, its rows in random order."""
+def write(
+    folder: Path,
+    rows: Sequence[Labelled],
+    nothing: Sequence[Image],
+    random: np.random.Generator,
+    *,
+    of_side: Sequence[bool] | None = None,
+) -> None:
+    """A shard, its rows in random order; `of_side`: which hands are of the side their crop was cut for (None: all)."""
     count = len(rows) + len(nothing)
     order = random.permutation(count)
     hand = np.arange(count) < len(rows)
+    right = hand.copy()
+    if of_side is not None:
+        right[: len(rows)] = of_side
     zeros = np.zeros((len(nothing), 21, 2))
     arrays = {
         "image": np.stack([*(row.image for row in rows), *nothing]),
@@ -162,7 +172,7 @@ def write(folder: Path, rows: Sequence[Labelled], nothing: Sequence[Image], rand
         "points3d": np.zeros((count, 21, 3), np.float32),
         "visible": np.zeros((count, 21), np.uint8),
         "use_2d": np.concatenate([np.stack([row.use for row in rows]), zeros[..., 0] > 0]).astype(np.uint8),
-        "flags": np.stack([np.zeros(count), hand, hand], axis=-1).astype(np.uint8),
+        "flags": np.stack([np.zeros(count), hand, right], axis=-1).astype(np.uint8),
     }
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True)

@@ -63,6 +63,10 @@ class Shards:
             for name in names
         }
 
+    def pictures(self, index: NDArray[np.int64]) -> Tensor:
+        """RGB bytes (N, 224, 224, 3)."""
+        return torch.from_numpy(np.ascontiguousarray(self.rows("image", index)))
+
     def targets(self, index: NDArray[np.int64]) -> Targets:
         """What is true of these rows."""
         label = {name: torch.from_numpy(np.asarray(values[index])).float() for name, values in self.labels.items()}

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train DetNet: one command that resumes, logs its curves and keeps the best.
 
-    python -m training.detnet.train --shards DIR --run DIR [--stage heads|own] [--samples N] [--from model.pt]
+    python -m training.detnet.train --shards DIR --run DIR [--stage heads|own|whole] [--samples N] [--from model.pt]
 
 `heads` trains on cached taps of the frozen trunk; `own` also tunes a copy of the trunk's first blocks
-after features_14, beside the shared ones. Both start from `--from` when given. The last rows of every shard are
-held out, so that shards may be added while a run goes on: it computes their taps and takes them in
-at its next report.
+after features_14, beside the shared ones; `whole` tunes a trunk of its own from the picture on, MediaPipe's
+or (`--trunk resnet50`) the published one, and asks for a GPU. All start from `--from` when given. The last
+rows of every shard are held out, so that shards may be added while a run goes on: it computes their taps and
+takes them in at its next report.
 """
 
 from __future__ import annotations
@@ -23,23 +24,29 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
 from training.runs import Keeper, cosine
 
-from .losses import Weights, loss
-from .network import CROP, DetNet, Heads
+from .losses import Targets, Weights, loss
+from .network import CROP, DetNet, Heads, Whole
+from .resnet import ResNet
 from .shards import Shards, find, held_out
 from .taps import HAND_NETWORK, compute_missing, session
 from .trunk import OWN_BLOCKS, TAPS, Trunk
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["heads", "own"]
-_HEADS_RATE: Final = {"heads": 2e-3, "own": 1e-3}
+Stage = Literal["heads", "own", "whole"]
+TrunkName = Literal["mediapipe", "resnet50"]
+_HEADS_RATE: Final = {"heads": 2e-3, "own": 1e-3, "whole": 1e-3}
 _OWN_RATE: Final = 3e-4
-_SIZE_WEIGHT: Final = {"heads": 0.0, "own": 1.0}
+_TRUNK_RATE: Final = {"mediapipe": 1e-4, "resnet50": 1e-3}
+"""a trunk that knows hands is only drawn nearer; the published one starts from nothing"""
+_SIZE_WEIGHT: Final = {"heads": 0.0, "own": 1.0, "whole": 0.0}
+_MEASURED: Final = 64
+"""pictures that a whole network's statistics are taken over"""
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
 
@@ -49,40 +56,80 @@ class Config:
     """Everything that decides what a run becomes."""
 
     stage: Stage = "heads"
+    trunk: TrunkName = "mediapipe"
+    """of stage `whole`; the others share MediaPipe's"""
     channels: int = 64
     batch: int = 32
     samples: int = 400_000
     """crops seen in all; the learning rate falls to zero over them"""
+    rate: float = 1.0
+    """share of the stage's highest learning rates; less for a network that has little left to learn"""
     weight_decay: float = 1e-3
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
 
 
-def build(config: Config, start: Path | None, shards: Shards) -> DetNet:
+def trunk_of(name: TrunkName) -> Trunk | ResNet:
+    """A trunk to be trained."""
+    return ResNet() if name == "resnet50" else Trunk().load_mediapipe(HAND_NETWORK)
+
+
+def arrays_of(stage: Stage) -> list[str]:
+    """What a stage reads of each shard."""
+    return ["image"] if stage == "whole" else list(TAPS)
+
+
+def build(config: Config, start: Path | None, shards: Shards) -> DetNet | Whole:
     """A network ready to train: fresh heads with the taps' statistics, or the weights of `start`."""
-    heads = Heads(config.channels, own=config.stage == "own")
-    heads.set_statistics(shards.statistics())
-    if heads.own is not None:
-        trunk = Trunk().load_mediapipe(HAND_NETWORK)
-        heads.own.load_state_dict(nn.Sequential(*trunk.blocks[OWN_BLOCKS]).state_dict())
-    network = DetNet(heads)
+    network = whole(config, shards) if config.stage == "whole" else shared(config, shards)
     if start is not None:
         network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
     return network.to(memory_format=torch.channels_last)
 
 
+def shared(config: Config, shards: Shards) -> DetNet:
+    """Heads on MediaPipe's trunk, of which at most the first blocks after features_14 have a copy to be tuned."""
+    heads = Heads(config.channels, own=config.stage == "own")
+    heads.set_statistics(shards.statistics())
+    if heads.own is not None:
+        trunk = Trunk().load_mediapipe(HAND_NETWORK)
+        heads.own.load_state_dict(nn.Sequential(*trunk.blocks[OWN_BLOCKS]).state_dict())
+    return DetNet(heads)
+
+
 @torch.no_grad()
-def validate(network: DetNet, shards: Shards, index: NDArray[np.int64]) -> dict[str, float]:
+def whole(config: Config, shards: Shards) -> Whole:
+    """Heads on a trunk of their own."""
+    trunk = trunk_of(config.trunk)
+    network = Whole(trunk, Heads(config.channels, widths=trunk.widths))
+    rows = np.unique(np.linspace(0, len(shards) - 1, _MEASURED).astype(np.int64))
+    taps = dict(zip(trunk.widths, network.taps(shards.pictures(rows)), strict=True))
+    network.heads.set_statistics({n: (t.mean((0, 2, 3)), t.std((0, 2, 3)) + 1e-3) for n, t in taps.items()})
+    return network
+
+
+def shown(network: DetNet | Whole, shards: Shards, rows: NDArray[np.int64]) -> tuple[dict[str, Tensor], Targets]:
+    """What the network says of rows, and what is true of them, where the network lies."""
+    device = network.heads.cells.device
+    truth = shards.targets(rows).to(device)
+    if isinstance(network, Whole):
+        return network.heads(*network.taps(shards.pictures(rows).to(device))), truth
+    taps = shards.features(rows, list(TAPS))
+    return network.heads(**{name: tap.to(device) for name, tap in taps.items()}), truth
+
+
+@torch.no_grad()
+def validate(network: DetNet | Whole, shards: Shards, index: NDArray[np.int64]) -> dict[str, float]:
     """Errors on held-out crops: pixels of the crop, and palm lengths after a similarity alignment."""
     network.eval()
     pixels, aligned, hidden = [], [], []
     for start in range(0, len(index), 64):
         rows = index[start : start + 64]
-        out, truth = network.heads(**shards.features(rows, list(TAPS))), shards.targets(rows)
+        out, truth = shown(network, shards, rows)
         solid = (truth.present * truth.has_3d) > 0
-        pixels.append((out["position"] - truth.position).norm(dim=-1)[solid].numpy() * CROP)
-        aligned.append(similarity_errors(out["location"][solid].numpy(), truth.location[solid].numpy()))
-        hidden.append(truth.visible[solid].numpy() < 0.5)
+        pixels.append((out["position"] - truth.position).norm(dim=-1)[solid].cpu().numpy() * CROP)
+        aligned.append(similarity_errors(out["location"][solid].cpu().numpy(), truth.location[solid].cpu().numpy()))
+        hidden.append(truth.visible[solid].cpu().numpy() < 0.5)
     network.train()
     error, unseen = np.concatenate(aligned), np.concatenate(hidden)
     return {
@@ -104,15 +151,20 @@ def similarity_errors(points: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.f
 class Run:
     """A training run in a folder."""
 
-    def __init__(self, folder: Path, config: Config, shards: Shards, start: Path | None) -> None:
+    def __init__(self, folder: Path, config: Config, shards: Shards, start: Path | None, device: str = "cpu") -> None:
         self.config = config
         torch.manual_seed(config.seed)
-        self.network = build(config, start, shards)
-        rate = _HEADS_RATE[config.stage]
-        own = [] if self.network.heads.own is None else list(self.network.heads.own.parameters())
-        known = {id(parameter) for parameter in own}
+        self.network = build(config, start, shards).to(device)
+        tuned: list[nn.Parameter] = []
+        if isinstance(self.network, Whole):
+            tuned, tuned_rate = list(self.network.trunk.parameters()), _TRUNK_RATE[config.trunk]
+        elif self.network.heads.own is not None:
+            tuned, tuned_rate = list(self.network.heads.own.parameters()), _OWN_RATE
+        known = {id(parameter) for parameter in tuned}
         rest = [parameter for parameter in self.network.heads.parameters() if id(parameter) not in known]
-        groups = [{"params": rest, "lr": rate}, *([{"params": own, "lr": _OWN_RATE}] if own else [])]
+        groups = [{"params": rest, "lr": config.rate * _HEADS_RATE[config.stage]}]
+        if tuned:
+            groups.append({"params": tuned, "lr": config.rate * tuned_rate})
         self.keeper = Keeper(folder, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
         self.take(shards)
         self.keeper.resume()
@@ -136,8 +188,7 @@ class Run:
                 order = random.permutation(self.training)
                 for begin in range(0, len(order) - config.batch + 1, config.batch):
                     rows = np.sort(order[begin : begin + config.batch])
-                    out = self.network.heads(**self.shards.features(rows, list(TAPS)))
-                    total, terms = loss(out, self.shards.targets(rows), config.weights)
+                    total, terms = loss(*shown(self.network, self.shards, rows), config.weights)
                     share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
                     keeper.step(total, config.batch, share=share, clip=_CLIP)
                     if keeper.used >= due:
@@ -162,10 +213,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--stage", choices=get_args(Stage), default="heads")
+    parser.add_argument("--trunk", choices=get_args(TrunkName), default=Config.trunk, help="of stage whole")
+    parser.add_argument("--device", default="cpu", help="cuda, where there is one")
     parser.add_argument("--samples", type=int, default=Config.samples)
     parser.add_argument("--channels", type=int, default=Config.channels)
     parser.add_argument("--batch", type=int, default=Config.batch)
     parser.add_argument("--from", dest="start", type=Path)
+    parser.add_argument("--rate", type=float, default=Config.rate, help="share of the usual learning rates")
     parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=20_000)
@@ -175,19 +229,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     config = Config(
         stage=options.stage,
+        trunk=options.trunk,
         channels=options.channels,
         batch=options.batch,
         samples=options.samples,
+        rate=options.rate,
         seed=options.seed,
         weights=replace(Weights(size=_SIZE_WEIGHT[options.stage]), **dict.fromkeys(options.without, 0.0)),
     )
     network = session(options.threads)
+    arrays = arrays_of(options.stage)
 
     def renewed() -> Shards:
-        compute_missing(options.shards, network)
-        return Shards.open(find(options.shards, complete=list(TAPS)[-1]), list(TAPS))
+        if "image" not in arrays:
+            compute_missing(options.shards, network)
+        return Shards.open(find(options.shards, complete=arrays[-1]), arrays)
 
-    run = Run(options.run, config, renewed(), options.start)
+    run = Run(options.run, config, renewed(), options.start, options.device)
     (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
     run.train(options.every, renewed)
     return 0

@@ -90,6 +90,7 @@ class Trunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.widths = TAPS
         self.stem = SamePadConv(3, 24, 3, 2)
         self.stem_depthwise = SamePadConv(24, 24, 3, 1, 24)
         self.stem_project = SamePadConv(24, 16, 1)

@@ -79,6 +79,8 @@ class Composite:
     """for each cut-out (21, 2)"""
     visible: tuple[NDArray[np.bool_], ...]
     """for each cut-out (21,): seen in its own picture, and no nearer hand pasted over it"""
+    sides: tuple[Side, ...]
+    """which hand each cut-out is"""
 
 
 def composed(backdrop: NDArray[np.uint8], cutouts: Sequence[Cutout], *, by_pixel: bool = True) -> Composite:
@@ -118,6 +120,7 @@ def composed(backdrop: NDArray[np.uint8], cutouts: Sequence[Cutout], *, by_pixel
         side=side,
         keypoints2d=tuple(piece.keypoints2d for piece in cutouts),
         visible=tuple(visible),
+        sides=tuple(piece.side for piece in cutouts),
     )
 
 

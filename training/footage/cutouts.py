@@ -14,7 +14,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +49,15 @@ _CUT_ROUNDS: Final = 4
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """One hand of a photograph with our mesh on it."""
+
+    scene: Scene
+    """that hand alone, before the photograph's camera"""
+    cutout: Cutout
+
+
 class Cutter:
     """Finds, fits and cuts hands, one picture at a time."""
 
@@ -58,6 +67,10 @@ class Cutter:
 
     def cut(self, image: Image) -> list[Cutout]:
         """The hands of one RGB picture (h, w, 3) that could be cut cleanly, in its own pixels."""
+        return [hand.cutout for hand in self.fitted(image)]
+
+    def fitted(self, image: Image) -> list[Fitted]:
+        """The same with the pose that was found."""
         height, width = image.shape[:2]
         camera = Camera.estimated(width, height)
         seer = Seer(camera, Settings(mode="stills", eyes="mediapipe"))
@@ -68,9 +81,9 @@ class Cutter:
         }
         poses = LiveFitter(camera, definition=seer.definition).step(seen, 0.0)
         found = [self._one(image, camera, side, pose) for side, pose in poses.items()]
-        return [cutout for cutout in found if cutout is not None]
+        return [hand for hand in found if hand is not None]
 
-    def _one(self, image: Image, camera: Camera, side: Side, pose: LivePose) -> Cutout | None:
+    def _one(self, image: Image, camera: Camera, side: Side, pose: LivePose) -> Fitted | None:
         hand = HandPose(side, pose.rotation, pose.translation)
         scene = Scene((hand,), np.zeros(10), None, camera.K, camera.width, camera.height)
         drawn = draw(scene, quality="plain")
@@ -81,14 +94,15 @@ class Cutter:
         if not either or both / either < self._agreement:
             return None
         truth = drawn.hands[0]
-        return Cutout(
+        cutout = Cutout(
             image=image,
             mask=mask.astype(np.float32),
-            depth=_spread(drawn.depth, mesh),
+            depth=spread(drawn.depth, mesh),
             side=side,
             keypoints2d=truth.keypoints2d,
             visible=truth.visible,
         )
+        return Fitted(scene, cutout)
 
 
 def outlined(image: Image, mesh: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -115,7 +129,7 @@ def outlined(image: Image, mesh: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(pieces == largest)
 
 
-def _spread(depth: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+def spread(depth: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Depth (h, w) with pixels that are not `known` taking the nearest known one's."""
     _, nearest = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

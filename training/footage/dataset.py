@@ -28,7 +28,7 @@ import multiprocessing
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -88,14 +88,15 @@ def stream(settings: Settings, shard: int) -> Iterator[Row]:
     while True:
         for attempt in range(_TRIES):
             seed = (shard, number, attempt)
-            row = _row(settings, sampler, seed)
+            row = draw_row(settings, sampler, seed)
             if row is not None:
                 yield row
                 break
         number += 1
 
 
-def _row(settings: Settings, sampler: Sampler, seed: tuple[int, int, int]) -> Row | None:
+def draw_row(settings: Settings, sampler: Sampler, seed: tuple[int, int, int]) -> Row | None:
+    """One row of a seed; None where too little of the hand is seen."""
     sequence = np.random.SeedSequence([settings.seed, int(settings.test), *seed])
     scene_seed, grain = sequence.spawn(2)
     random = np.random.default_rng(scene_seed)
@@ -145,6 +146,12 @@ def _stray(crop: Crop, seed: tuple[int, int, int]) -> Row:
 def write_shard(folder: Path, settings: Settings, shard: int, rows: int) -> float:
     """Write one shard; it appears under its name only when it is whole. Returns crops a second."""
     started = time.perf_counter()
+    write_rows(folder, stream(settings, shard), rows)
+    return rows / (time.perf_counter() - started)
+
+
+def write_rows(folder: Path, drawn: Iterable[Row], rows: int) -> None:
+    """Write the first `rows` of the rows `drawn`, which must be that many."""
     unfinished = folder.with_name(folder.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -169,7 +176,7 @@ def write_shard(folder: Path, settings: Settings, shard: int, rows: int) -> floa
         "mirrored": np.zeros(rows, np.uint8),
         "seed": np.zeros((rows, 3), np.int64),
     }
-    for i, row in zip(range(rows), stream(settings, shard), strict=False):
+    for i, row in zip(range(rows), drawn, strict=False):
         crop = row.crop
         image[i] = crop.picture.image
         own = row.shows_hand and row.right_side
@@ -187,7 +194,6 @@ def write_shard(folder: Path, settings: Settings, shard: int, rows: int) -> floa
     for name, values in labels.items():
         np.save(unfinished / f"{name}.npy", values)
     unfinished.replace(folder)
-    return rows / (time.perf_counter() - started)
 
 
 def _job(task: tuple[Path, Settings, int, int]) -> tuple[str, float]:

@@ -62,12 +62,13 @@ def skins(*, test: bool) -> tuple[int, ...]:
 
 
 def dressed(scene: Scene, random: Random, *, style: Style = STANDARD, test: bool = False) -> Scene:
-    """The scene with a look, and perhaps a motion, drawn at random; hands, camera, shape and things stay."""
+    """The scene with a look, and perhaps a motion, drawn at random; hands, camera, shape, things and own skin stay."""
     backdrop = sample_backdrop(random, style, test=test)
     lights, ambient = sample_lights(random, backdrop)
     dark = random.random() < style.dark
     look = Look(
         skin=int(random.choice(skins(test=test))),
+        skin_texture=scene.look.skin_texture,
         skin_tint=tuple(np.exp(random.normal(size=3) * [0.05, 0.07, 0.09]) * np.exp(random.normal() * 0.08)),
         skin_gloss=float(np.clip(random.normal(0.8, 0.5), 0.0, 2.0)),
         glove=split.draw_seed("skin", random, test=test) if random.random() < style.glove else None,

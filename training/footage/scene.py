@@ -174,6 +174,8 @@ class Look:
 
     skin: int = 0
     """seed of the baked skin, shared by both hands"""
+    skin_texture: tuple[NDArray[np.uint8], ...] | None = None
+    """a skin of one's own in the baked one's place: levels as bodies.Texture has them"""
     skin_tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     skin_gloss: float = 1.0
     """factor on the skin's shine: 0 dusty .. 2 wet"""

@@ -55,12 +55,16 @@ class Sampler:
         mixture: Mixture = Mixture(),
         patterns: two_hands.Patterns | None = None,
         pool: int = 1500,
+        angles: Array | None = None,
     ) -> None:
-        """`pool` poses are drawn at once; `patterns` are the contact patterns of this side of the split."""
+        """`pool` poses are drawn at once, unless `angles` (N, 16, 3) gives them.
+
+        `patterns` are the contact patterns of this side of the split.
+        """
         self.test = test
         self.mixture = mixture
         self.patterns = patterns
-        self._poses = poses.sample(random, pool, test=test)
+        self._poses = poses.sample(random, pool, test=test) if angles is None else angles
         self._hinges: dict[Side, Hinges] = {side: free_hinges(side) for side in SIDES}
 
     def scene(self, random: Random) -> Scene:

@@ -251,7 +251,7 @@ def material(look: Look) -> Material:
     if look.glove is not None:
         return _glove(look.glove)
     return Material(
-        texture=texture(look.skin),
+        texture=texture(look.skin) if look.skin_texture is None else look.skin_texture,
         colour=look.skin_tint,
         roughness=float(np.clip(0.56 - 0.14 * look.skin_gloss, 0.2, 0.7)),
         reflectance=0.028,
