@@ -30,6 +30,7 @@ FEATURES: Final = (
     "inside",
 )
 """In the order of the stored coefficients, after the constant."""
+_MOTION: Final = FEATURES.index("motion")
 COEFFICIENTS_FILE: Final = Path(__file__).resolve().parent / "confidence.npz"
 RIGHT_SHARE: Final = 0.1
 """An observation is right when its mean point error is below this share of the hand's box."""
@@ -46,6 +47,14 @@ _USUAL_SIDE: Final = 100.0
 
 def features(seen: SeenHand, *, motion: float, width: int, height: int) -> Array:
     """(9,) signs of trouble; `motion`: distance to the predicted place in shares of the hand's box."""
+    values = _still_features(seen, width, height).copy()
+    values[_MOTION] = min(motion, 2.0)
+    return values
+
+
+@lru_cache(maxsize=16)
+def _still_features(seen: SeenHand, width: int, height: int) -> Array:
+    """The same of a hand that moved as expected; several ask this of each look at a hand."""
     flat, world = seen.screen[:, :2], seen.world
     low, high = flat.min(0), flat.max(0)
     narrow, side = sorted(max(float(length), 1e-6) for length in high - low)
@@ -64,7 +73,7 @@ def features(seen: SeenHand, *, motion: float, width: int, height: int) -> Array
             _screen_world_residual(flat, world, float(lengths[_KNUCKLES].mean())),
             _proportions(lengths),
             shift + scale + angle,
-            min(motion, 2.0),
+            0.0,
             outside,
         ]
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,9 +28,9 @@ _DEPTH_SHARE: Final = 0.4
 _OUTPUTS: Final = ("landmarks", "presence", "handedness", "world")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeenHand:
-    """What the network says about one crop."""
+    """What the network says about one crop; each look is a thing of its own, whatever it says."""
 
     crop: Array
     """(5,) the crop it looked at"""
@@ -144,7 +145,7 @@ class HandNetwork:
 
 def _shown(image: Image, crop: Array, flipped: bool) -> Image:
     picture = cut(image, crop, HAND_INPUT, replicate=True)
-    return picture[:, ::-1] if flipped else picture
+    return np.asarray(cv2.flip(picture, 1), np.uint8) if flipped else picture
 
 
 def _read_mediapipe(
