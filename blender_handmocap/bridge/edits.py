@@ -137,11 +137,17 @@ def _changed_poses(
     touched = _touched(rig, frames, layered=layered) & present
     poses = {int(i): (rotation[i], translation[i]) for i in np.flatnonzero(touched)}
     here = int(np.abs(frames - current_frame).argmin())
-    if abs(frames[here] - current_frame) <= 1.0 and (present[here] or _is_posed(rig, frames[here])):
-        now = (values[None] for values in _pose_now(rig, None if layered else float(frames[here])))
-        turned_now, placed_now = camera_path.seen_by_camera(take, *now, index=here)
+    now = (
+        _posed_now(rig, current_frame, frames[here], layered=layered) if _is_near(frames[here], current_frame) else None
+    )
+    if now is not None:
+        turned_now, placed_now = camera_path.seen_by_camera(take, *(values[None] for values in now), index=here)
         poses[here] = turned_now[0], placed_now[0]
     return poses
+
+
+def _is_near(frame: float, current_frame: float) -> bool:
+    return abs(frame - current_frame) <= 1.0
 
 
 def _touched(rig: HandRig, frames: Array, *, layered: bool) -> NDArray[np.bool_]:
@@ -199,9 +205,18 @@ def _pose_now(rig: HandRig, without_layer_at: float | None = None) -> tuple[Arra
     return axes.take_rotations(turns), axes.take_translation(place)
 
 
-def _is_posed(rig: HandRig, frame: float) -> bool:
-    """Whether the pose shown is another than the keys' at this frame."""
-    rotation, translation = keyed_motion(rig, np.array([frame]))
-    turned, placed = _pose_now(rig)
-    same = rotations.angle_between(turned, rotation[0]).max() < review.SAME_ROTATION
-    return not (same and np.linalg.norm(placed - translation[0]) < review.SAME_PLACE)
+def _posed_now(rig: HandRig, current_frame: float, take_frame: float, *, layered: bool) -> tuple[Array, Array] | None:
+    """The pose (16, 4), (3,) of the take's frame nearest to the current one, with what was posed and not keyed.
+
+    Only bones that show another pose than their keys have it from the view: a take's frame may lie between two scene
+    frames, where the others are elsewhere. None when the keys show everything.
+    """
+    keyed, keyed_place = (values[0] for values in keyed_motion(rig, np.array([current_frame])))
+    shown, shown_place = _pose_now(rig)
+    turned = rotations.angle_between(shown, keyed) >= review.SAME_ROTATION
+    is_moved = np.linalg.norm(shown_place - keyed_place) >= review.SAME_PLACE
+    if not (turned.any() or is_moved):
+        return None
+    rotation, place = (values[0] for values in keyed_motion(rig, np.array([take_frame]), layered=layered))
+    now, now_place = _pose_now(rig, None if layered else current_frame)
+    return np.where(turned[:, None], now, rotation), now_place if is_moved else place

@@ -89,7 +89,9 @@ def _key(track: HandTrack, rig: HandRig, times: Array) -> Written:
     items: list[BoneChannel | ValueChannel] = list(bone_channels(track, rig))
     types = [_KEY_TYPES[State(state)] for state in track.state[present]]
     written = channels.write(armature, times[present], items, key_types=types)
-    confidence = ValueChannel(f'["{CONFIDENCE}"]', np.where(present, track.confidence, 0.0), group="HandMocap")
+    # What a user has fixed is beyond doubt.
+    sure = np.where(track.state == State.CORRECTED, 1.0, np.where(present, track.confidence, 0.0))
+    confidence = ValueChannel(f'["{CONFIDENCE}"]', sure, group="HandMocap")
     channels.write(armature, times, [confidence])
     return written
 

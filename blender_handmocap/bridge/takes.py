@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 import os
 import re
@@ -74,6 +75,9 @@ def bring_along(entries: Any, target: Path, unsaved: Path) -> None:
         copy = target.parent / FOLDER_NAME / path.name
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
+            if copy.exists() and not filecmp.cmp(path, copy, shallow=False):
+                # Another file's take that happens to have the name.
+                copy = new_path(copy.parent, display_name(path).rpartition("_")[0] or path.name)
             if not copy.exists():
                 shutil.copy2(path, copy)
         except OSError:

@@ -95,6 +95,22 @@ def swapped(take: Take, indices: Sequence[int]) -> Take:
     return take.with_tracks(**exchanged, corrections=corrections)
 
 
+def fixed_since(before: Take, after: Take) -> list[int]:
+    """Frames in which one of two states of a take has corrections or sights that the other has not."""
+    own, new = ({record.tobytes(): int(record["frame"]) for record in take.corrections} for take in (before, after))
+    found = {frame for one, other in ((own, new), (new, own)) for record, frame in one.items() if record not in other}
+    for side in SIDES:
+        mine, other = before.track(side).seen2d, after.track(side).seen2d
+        found |= set(np.flatnonzero(~_same(mine, other)).tolist())
+    return sorted(found)
+
+
+def _same(first: Array, second: Array) -> NDArray[np.bool_]:
+    """(T,) frames in which two arrays (T, ...) say the same; nothing seen is the same as nothing seen."""
+    equal = (first == second) | (np.isnan(first) & np.isnan(second))
+    return np.asarray(equal.reshape(len(first), -1).all(1))
+
+
 def weakest(take: Take, count: int = 20, apart: int = 5, sides: Sequence[Side] = SIDES) -> list[int]:
     """Frames of lowest confidence of a hand that is there, worst first, at least `apart` frames from each other.
 
@@ -104,6 +120,8 @@ def weakest(take: Take, count: int = 20, apart: int = 5, sides: Sequence[Side] =
     for side in sides:
         track = take.track(side)
         open_ = track.present & (track.state != State.CORRECTED)
+        # Of a hidden hand the user has said all there is to say.
+        open_[take.corrections["frame"][take.corrections["side"] == SIDES.index(side)]] = False
         score = np.minimum(score, np.where(open_, track.confidence, np.inf))
     found: list[int] = []
     while len(found) < count and np.isfinite(score).any():

@@ -262,6 +262,7 @@ class _Server:
 
     def _resolve(self, message: Message) -> None:
         from . import pipeline
+        from .around import resolve_around
         from .take import load_take, save_take
 
         identity, source, out = message.get("id"), Path(_text(message, "take")), Path(_text(message, "out"))
@@ -269,8 +270,9 @@ class _Server:
         settings = settings_from_message(
             {**pipeline.settings_as_dict(pipeline.settings_of(take)), **message.get("settings", {})}
         )
-        solved = pipeline.resolve(
-            take, settings, parent=source, on_progress=self._progress(identity), cancelled=self._stop_job.is_set
+        around = [int(index) for index in message.get("around", ())]
+        solved = resolve_around(
+            take, around, settings, parent=source, on_progress=self._progress(identity), cancelled=self._stop_job.is_set
         )
         save_take(solved, out)
         shape = solved.meta.get("shape", {})

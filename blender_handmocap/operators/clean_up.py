@@ -12,7 +12,7 @@ from ..bridge.thin_keys import Thinning
 from ..engine.errors import BadInputError
 from ..engine.polish import PolishSettings
 from ..engine.take import load_take, save_take
-from .reporting import Result, properties, told
+from .reporting import Result, kept_sentence, properties, told
 from .review import apply_in_place, has_layer, shown, with_changes
 from .take_list import has_take
 
@@ -51,7 +51,7 @@ class HANDMOCAP_OT_polish_take(bpy.types.Operator):
             if layered:
                 edits.into_layer(before, rigs, context.scene.frame_current)
             apply_in_place(context, keep_layer=layered)
-        kept = f" {changed} changed frames were kept." if changed else ""
+        kept = kept_sentence(changed)
         return [f"Smoothed into {takes.display_name(path)}.{kept}"]
 
 

@@ -28,3 +28,10 @@ def told(operator: bpy.types.Operator, work: Callable[[], Iterable[str]]) -> Res
 def properties(context: bpy.types.Context) -> Any:
     """The scene's HandMocap settings."""
     return context.scene.handmocap
+
+
+def kept_sentence(frames: int) -> str:
+    """What is told after another sentence when changed frames were kept."""
+    if not frames:
+        return ""
+    return " 1 changed frame was kept." if frames == 1 else f" {frames} changed frames were kept."

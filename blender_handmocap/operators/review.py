@@ -39,6 +39,9 @@ class HANDMOCAP_OT_next_weak_frame(bpy.types.Operator):
     bl_idname = "handmocap.next_weak_frame"
     bl_label = "Next Weak Frame"
     bl_description = "Go to the next of the frames in which HandMocap is least sure, of the selected hand if one is"
+    # As Blender's own jumps through time: one step back undoes all of them.
+    bl_options = {"REGISTER", "UNDO_GROUPED"}
+    bl_undo_group = "Frame Change"
 
     back: bpy.props.BoolProperty(name="Back", description="Go to the one before instead", options={"SKIP_SAVE"})
 
@@ -135,6 +138,7 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
         from .. import preferences
 
         take, rigs = shown(context)
+        before = take
         if self.fix == "POSE":
             take, changed = edits.with_edits(take, rigs, context.scene.frame_current)
         else:
@@ -152,7 +156,7 @@ class HANDMOCAP_OT_resolve(EngineModal, bpy.types.Operator):
         request = preferences.user_folder("cache") / "resolve" / source.name
         save_take(take, request)
         out = takes.new_path(source.parent, takes.display_name(source).rpartition("_")[0] or source.name)
-        return {"type": "resolve", "take": str(request), "out": str(out)}
+        return {"type": "resolve", "take": str(request), "out": str(out), "around": review.fixed_since(before, take)}
 
     def finished(self, context: bpy.types.Context, state: JobState) -> None:
         entry = take_list.selected(context.scene)

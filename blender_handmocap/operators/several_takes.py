@@ -15,7 +15,7 @@ from ..engine import several
 from ..engine.errors import BadInputError
 from ..engine.hand.names import SIDES
 from ..engine.take import Take, load_take, save_take
-from .reporting import Result, properties, told
+from .reporting import Result, kept_sentence, properties, told
 from .review import apply_in_place, has_layer, shown, with_changes
 from .take_list import has_take
 
@@ -142,5 +142,5 @@ class HANDMOCAP_OT_use_range(bpy.types.Operator):
             edits.into_layer(before, rigs, scene.frame_current)
         apply_in_place(context, keep_layer=layered)
         hands = sum(bool(made.track(side).present[inside].any()) for side in SIDES)
-        kept = f" {changed} changed frames were kept." if changed else ""
+        kept = kept_sentence(changed)
         return [f"Clip frames {first} to {last} now come from {name}, for {hands} hands.{kept}"]

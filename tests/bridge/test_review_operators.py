@@ -76,6 +76,32 @@ def test_keyed_and_unkeyed_changes_are_found(applied: bpy.types.Scene, tmp_path:
     assert (len(found), count) == (2, 2)
 
 
+def test_between_two_frames_of_the_clip_only_what_was_posed_is_an_edit(
+    enabled: bpy.types.Scene, make_take: MakeTake, tmp_path: Path
+) -> None:
+    """A clip of 30 frames a second at its true times in a scene of 24: most keys lie between scene frames."""
+    enabled.render.fps = 24
+    enabled.handmocap.timing = "TRUE_TIME"
+    path = tmp_path / "wave_001.take.npz"
+    save_take(watched(make_take(24)), path)
+    bpy.ops.handmocap.add_take(filepath=str(path))
+    bpy.ops.handmocap.apply_take()
+    take, rigs = load_take(path), hand_rig.find_hands(enabled)
+    frames = edits.frames_of(rigs["left"], take)
+    assert np.abs(frames - np.round(frames)).max() > 0.3
+    for frame in range(1, 20):
+        enabled.frame_set(frame)
+        assert edits.with_edits(take, rigs, frame)[1] == 0
+    enabled.frame_set(8)
+    bone = rigs["left"].armature.pose.bones["ring2.L"]
+    bone.rotation_quaternion = rotations.multiply(
+        np.array(bone.rotation_quaternion), rotations.quaternion_from_vector([0.4, 0, 0])
+    )
+    fixed, _ = edits.with_edits(take, rigs, 8)
+    assert [(int(r["kind"]), int(r["index"])) for r in fixed.corrections] == [(CorrectionKind.ROTATION, 11)]
+    assert abs(frames[fixed.corrections["frame"][0]] - 8) < 0.5
+
+
 def test_a_corrected_pose_is_kept_and_its_neighbours_follow(applied: bpy.types.Scene, tmp_path: Path) -> None:
     rig = hand_rig.find_hands(applied)["right"]
     applied.frame_set(12)
@@ -98,6 +124,8 @@ def test_a_corrected_pose_is_kept_and_its_neighbours_follow(applied: bpy.types.S
     applied.frame_set(12)
     shown = np.array(hand_rig.find_hands(applied)["right"].armature.pose.bones["middle1.R"].rotation_quaternion)
     assert np.degrees(rotations.angle_between(shown, wanted)) < 1.0
+    # What the user fixed is beyond doubt.
+    assert rig.armature["confidence"] == pytest.approx(1.0)
 
 
 def test_swap_mark_and_go_to_weak_frames(applied: bpy.types.Scene, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from drawn_hands import write_clip
 from machine_choices import MachineChoices
 
 from blender_handmocap import preferences
+from blender_handmocap.bridge import takes
 from blender_handmocap.engine.take import load_take
 from blender_handmocap.operators import cache
 from blender_handmocap.operators.use_clip import HANDMOCAP_OT_use_clip
@@ -70,3 +71,20 @@ def test_footage_is_captured_again_as_a_mirror_image(enabled: bpy.types.Scene, t
     assert enabled.handmocap.mirrored
     assert load_take(bpy.path.abspath(enabled.handmocap.takes[-1].path)).meta["mirrored"]
     assert not bpy.ops.handmocap.capture_mirrored.poll()
+
+
+def test_a_take_that_comes_along_replaces_no_other_of_its_name(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    unsaved, project = tmp_path / "own", tmp_path / "project" / "scene.blend"
+    for folder, content in ((unsaved, b"new"), (project.parent / takes.FOLDER_NAME, b"old")):
+        folder.mkdir(parents=True)
+        (folder / "wave_001.take.npz").write_bytes(content)
+    entry = SimpleNamespace(path=str(unsaved / "wave_001.take.npz"))
+    takes.bring_along([entry], project, unsaved)
+    assert entry.path == f"//{takes.FOLDER_NAME}/wave_002.take.npz"
+    beside = project.parent / takes.FOLDER_NAME
+    assert [(beside / f"wave_00{number}.take.npz").read_bytes() for number in (1, 2)] == [b"old", b"new"]
+    # Saved once more, it is the same take.
+    entry.path = str(unsaved / "wave_001.take.npz")
+    (beside / "wave_001.take.npz").write_bytes(b"new")
+    takes.bring_along([entry], project, unsaved)
+    assert entry.path == f"//{takes.FOLDER_NAME}/wave_001.take.npz"

@@ -96,3 +96,13 @@ def test_the_weakest_frames_come_first_and_apart() -> None:
     assert min(abs(a - b) for i, a in enumerate(found) for b in found[:i]) >= 5
     gone = {side: replace(take.track(side), state=np.zeros(FRAMES, np.uint8)) for side in SIDES}
     assert review.weakest(take.with_tracks(**gone)) == []
+
+
+def test_a_frame_that_was_marked_is_no_longer_weak() -> None:
+    take = make_take()
+    worst = int(take.left.confidence.argmin())
+    assert review.weakest(take, sides=("left",))[0] == worst
+    marked = review.marked(take, "left", [worst], CorrectionKind.HIDDEN)
+    assert worst not in review.weakest(marked, sides=("left",))
+    other = review.marked(take, "right", [worst], CorrectionKind.HIDDEN)
+    assert review.weakest(other, sides=("left",))[0] == worst
