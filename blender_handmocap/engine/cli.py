@@ -246,17 +246,21 @@ def default_out(source: str) -> Path:
 
 
 def _refuse_overwriting(path: Path, force: bool) -> None:
+    if path.is_dir():
+        raise BadInputError(f"{path} is a folder; give the name of a file in it.")
     if path.exists() and not force:
         raise BadInputError(f"{path} is already there; give --force to overwrite it or another --out.")
 
 
 def _capture(options: argparse.Namespace) -> int:
     from . import pipeline
+    from .overlay import check_overlay_name
 
     out = options.out or default_out(options.source)
     # The take of a stopped capture is what a resumed one replaces.
     _refuse_overwriting(out, options.force or (options.resume and pipeline.partial_folder(out).is_dir()))
     if options.overlay:
+        check_overlay_name(options.overlay)
         _refuse_overwriting(options.overlay, options.force or options.resume)
     reporter = Reporter(options.progress)
     with _Interrupt() as cancelled:
@@ -301,6 +305,8 @@ def _live(options: argparse.Namespace) -> int:
         return 0
     if options.out:
         _refuse_overwriting(options.out, options.force)
+    if options.seconds is not None and not options.seconds > 0.0:
+        raise BadInputError(f"A capture of {options.seconds:g} seconds is not possible; give more than 0.")
     with _Interrupt() as cancelled:
         report = live(
             options.source,

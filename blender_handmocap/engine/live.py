@@ -136,6 +136,8 @@ class LiveCapture:
         size = None if settings.palm_mm is None else settings.palm_mm / 1000.0
         self._seer = Seer(camera, settings)
         self.definition = self._seer.definition
+        self.notes = tuple(self._seer.notes)
+        """sentences about eyes or a device that are not the ones asked for"""
         hands = chosen_hands(settings.mano_right, settings.mano_left)
         self.hand_model = hands.id
         self._fitter = LiveFitter(
@@ -221,13 +223,13 @@ def live(
     finally:
         # Also where a camera or a network fails in the middle: what was recorded is a take.
         if recording is not None:
-            recording.finish(warnings=footage.warnings)
+            recording.finish(warnings=(*footage.warnings, *capture.notes))
     report = LiveReport(
         frames=count,
         dropped=dropped,
         seconds=time.monotonic() - began,
         median_latency=float(np.median(latencies)) if latencies else 0.0,
-        notes=(*footage.warnings, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
+        notes=(*footage.warnings, *capture.notes, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
     )
     return report
 

@@ -46,10 +46,22 @@ class LiveRecording:
         self._written: list[Future[None]] = []
         # A second of frames takes longer to pack than a camera waits.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="handmocap-recording")
-        shutil.rmtree(pieces_folder(out), ignore_errors=True)
+        folder = pieces_folder(out)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInputError(
+                f"A recording cannot be kept in {folder.parent} ({error.strerror or error}); "
+                "choose an output in a folder you may write to, on a disk with space."
+            ) from error
 
     def append(self, index: int, at: float, tracks: Mapping[Side, HandTrack]) -> None:
-        """Add a frame of the source: its number, its seconds, and its hands as tracks of one frame."""
+        """Add a frame of the source: its number, its seconds, and its hands as tracks of one frame.
+
+        A disk that refused what was added before is told of here, not when the recording ends.
+        """
+        self._check([written for written in self._written if written.done()])
         self._frames.append((index, at, tracks))
         if at - self._frames[0][1] >= PIECE_SECONDS:
             self._write()
@@ -59,11 +71,30 @@ class LiveRecording:
         if self._frames:
             self._write()
         self._writer.shutdown(wait=True)
-        for written in self._written:
-            written.result()
+        self._check(self._written)
         take = _joined(pieces_folder(self._out))
-        save_take(take.with_tracks(meta={**take.meta, "warnings": list(warnings)}), self._out)
+        try:
+            save_take(take.with_tracks(meta={**take.meta, "warnings": list(warnings)}), self._out)
+        except BadInputError as error:
+            raise self._kept(error) from error
         shutil.rmtree(pieces_folder(self._out), ignore_errors=True)
+
+    def _check(self, written: Iterable[Future[None]]) -> None:
+        """Tell of a piece that could not be written; the ones before it can be recovered."""
+        for one in written:
+            try:
+                one.result()
+            except BadInputError as error:
+                raise self._kept(error) from error
+
+    def _kept(self, error: BadInputError) -> BadInputError:
+        if not is_left(self._out):
+            return error
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+        return BadInputError(
+            f"The disk refused the recording ({reason}); free some space and recover what came before as {self._out} "
+            "(live --recover --out)."
+        )
 
     def _write(self) -> None:
         frames, self._frames = self._frames, []

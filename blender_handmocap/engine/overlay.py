@@ -24,6 +24,8 @@ SIDE_COLOUR: Final[dict[Side, tuple[int, int, int]]] = {"left": (70, 150, 255), 
 _FILLED_COLOUR: Final = (170, 170, 170)
 _OPACITY: Final = 0.55
 _SUBPIXEL_BITS: Final = 4
+_MOVIES: Final = (".mp4", ".mov", ".mkv", ".avi")
+"""endings of what can be written"""
 
 
 def draw_points(image: Image, hands: Iterable[Array]) -> Image:
@@ -108,6 +110,12 @@ class OverlayPainter:
             cv2.circle(
                 canvas, point, radius << _SUBPIXEL_BITS, self._colour(side, index), -1, cv2.LINE_AA, _SUBPIXEL_BITS
             )
+
+
+def check_overlay_name(path: Path) -> None:
+    """Refuse a name that is no movie's, before a capture takes its time."""
+    if path.suffix.lower() not in _MOVIES:
+        raise BadInputError(f"An overlay cannot be called {path.name}; let its name end in .mp4.")
 
 
 def write_overlay(

@@ -67,7 +67,7 @@ class Runtime:
         if cuda_is_available():
             return cls(device="cuda", threads=decided)
         note = "CUDA was asked for, but this installation has no GPU runtime; the processor is used instead."
-        log.warning(note)
+        log.info("%s", note)
         return cls(device="cpu", threads=decided, note=note)
 
     def network(self, name: str, *, outputs: Sequence[str] = (), threads: int | None = None) -> Network:

@@ -22,6 +22,7 @@ from .errors import BadInputError
 from .files import why_no_arrays, write_arrays
 from .hand.names import CONTACT_PARTS, JOINT_COUNT, KEYPOINT_COUNT, SIDES, Side
 from .rotations import IDENTITY
+from .settings import BETA_COUNT
 
 Array = NDArray[np.float64]
 
@@ -323,17 +324,17 @@ def _take_from(data: dict[str, Any], source: Path) -> Take:
         frames = len(data["frame"])
         tracks = {side: _track_from(data, side, frames) for side in SIDES}
         take = Take(
-            meta=json.loads(str(data["meta"])),
-            frame=data["frame"].astype(np.int32),
-            time=data["time"].astype(np.float64),
-            K=data["K"].astype(np.float64),
-            dist=data["dist"].astype(np.float64) if "dist" in data else np.zeros(5),
+            meta=_meta_from(str(data["meta"])),
+            frame=_shaped(data, "frame", (frames,)).astype(np.int32),
+            time=_shaped(data, "time", (frames,)).astype(np.float64),
+            K=_shaped(data, "K", (3, 3), (frames, 3, 3)).astype(np.float64),
+            dist=_shaped(data, "dist", (5,)).astype(np.float64) if "dist" in data else np.zeros(5),
             left=tracks["left"],
             right=tracks["right"],
-            betas=data["betas"].astype(np.float64),
+            betas=_shaped(data, "betas", (BETA_COUNT,)).astype(np.float64),
             size=float(data["size"]),
-            contacts=data["contacts"] if "contacts" in data else np.zeros(0, CONTACT_DTYPE),
-            corrections=data["corrections"] if "corrections" in data else np.zeros(0, CORRECTION_DTYPE),
+            contacts=_records(data, "contacts", CONTACT_DTYPE),
+            corrections=_records(data, "corrections", CORRECTION_DTYPE),
             pair=_pair_from(data, frames),
             maps=_maps_from(data),
         )
@@ -341,6 +342,32 @@ def _take_from(data: dict[str, Any], source: Path) -> Take:
         raise BadInputError(f"{source} lacks part of a take ({error}); capture it again.") from error
     _check(take, source)
     return take
+
+
+def _meta_from(text: str) -> dict[str, Any]:
+    try:
+        meta = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError("what it says about itself is damaged") from error
+    if not isinstance(meta, dict):
+        raise ValueError("what it says about itself is damaged")
+    return meta
+
+
+def _shaped(data: dict[str, Any], key: str, *shapes: tuple[int, ...]) -> NDArray[Any]:
+    """The array of a file, of one of these shapes."""
+    value = np.asarray(data[key])
+    if value.shape not in shapes:
+        raise ValueError(f"{key} has shape {value.shape}, not {' or '.join(str(shape) for shape in shapes)}")
+    return value
+
+
+def _records(data: dict[str, Any], key: str, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """The records of a file, none where it has no such key."""
+    value = np.asarray(data.get(key, np.zeros(0, dtype)))
+    if value.dtype != dtype or value.ndim != 1:
+        raise ValueError(f"{key} are records of another kind")
+    return value
 
 
 def _track_from(data: dict[str, Any], side: Side, frames: int) -> HandTrack:
@@ -377,10 +404,7 @@ def _maps_from(data: dict[str, Any]) -> MapsTrack | None:
 
 def _like(default: NDArray[Any], data: dict[str, Any], key: str) -> NDArray[Any]:
     """The array of a file, of the shape and type it must have."""
-    value = data[key]
-    if value.shape != default.shape:
-        raise ValueError(f"{key} has shape {value.shape}, not {default.shape}")
-    return np.asarray(value.astype(default.dtype))
+    return np.asarray(_shaped(data, key, default.shape).astype(default.dtype))
 
 
 def _check(take: Take, source: Path) -> None:

@@ -146,6 +146,33 @@ def test_values_that_cannot_be_meant_are_named(
     assert code == 2 and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["polish", "t.npz", "--out", "p.npz", "--smoothing", "-1"], "smoothing of -1"),
+        (["polish", "t.npz", "--out", "p.npz", "--longest-gap", "-1"], "gap of -1 seconds"),
+        (["polish", "t.npz", "--out", "p.npz", "--longest-gap", "nan"], "gap of nan seconds"),
+        (["polish", "t.npz", "--out", "folder", "--force"], "is a folder"),
+        (["capture", "clip.avi", "--out", "folder", "--force"], "is a folder"),
+        (["capture", "clip.avi", "--out", "t.npz", "--overlay", "o.xyz"], "end in .mp4"),
+        (["live", "clip.avi", "--seconds", "-1"], "-1 seconds"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is_done(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_movie(tmp_path / "clip.avi")
+    (tmp_path / "folder").mkdir()
+    code, out, err = run(*arguments, capsys=capsys)
+    assert code == 2 and words in err and len(err.strip().splitlines()) == 1 and not out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.avi", "folder"]
+
+
 def test_a_box_is_left_top_right_bottom() -> None:
     assert box_from_text("0.1,0.2,0.3,0.4") == (0.1, 0.2, 0.3, 0.4)
     with pytest.raises(BadInputError, match="not inside"):

@@ -79,6 +79,29 @@ def test_what_was_cut_off_is_recovered_up_to_damage(tmp_path: Path) -> None:
         recover(out)
 
 
+def test_a_disk_that_refuses_is_told_of_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "a.take.npz"
+    recording = LiveRecording(out, empty())
+    record(recording, range(40))
+    # As a full disk does: the next piece cannot be put where it belongs.
+    refused = pieces_folder(out) / "recorded_00001.take.npz"
+    refused.mkdir()
+    record(recording, range(40, 70))
+    assert recording._written[1].exception(timeout=20) is not None
+    for going_on in (lambda: record(recording, range(70, 71)), recording.finish):
+        with pytest.raises(BadInputError, match="recover what came before") as told:
+            going_on()
+        assert "\n" not in str(told.value)
+    refused.rmdir()
+    np.testing.assert_array_equal(recover(out).frame, np.arange(33))
+
+
+def test_a_recording_that_cannot_be_kept_does_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInputError, match="cannot be kept"):
+        LiveRecording(tmp_path / "file" / "a.take.npz", empty())
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "camera.mp4"

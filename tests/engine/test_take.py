@@ -144,7 +144,16 @@ def change(path: Path, **values: object) -> None:
         ({"size": np.nan}, "not finite"),
         ({"left_translation": np.full((FRAMES, 3), np.nan)}, "left_translation"),
         ({"right_rotation": np.zeros((FRAMES, 15, 4))}, "right_rotation"),
-        ({"meta": "{"}, "lacks part"),
+        ({"meta": "{"}, "says about itself is damaged"),
+        ({"meta": "[1]"}, "says about itself is damaged"),
+        ({"K": np.zeros((2, 2))}, "K has shape"),
+        ({"K": np.tile(np.eye(3), (FRAMES + 1, 1, 1))}, "K has shape"),
+        ({"dist": np.zeros(3)}, "dist has shape"),
+        ({"betas": np.zeros(3)}, "betas has shape"),
+        ({"time": np.zeros(FRAMES + 1)}, "time has shape"),
+        ({"frame": np.zeros((FRAMES, 2))}, "frame has shape"),
+        ({"contacts": np.zeros((3, 4))}, "contacts are records of another kind"),
+        ({"corrections": np.zeros(3, [("frame", "<i4")])}, "corrections are records of another kind"),
     ],
 )
 def test_bad_takes_are_refused_in_one_sentence(tmp_path: Path, values: dict[str, object], words: str) -> None:

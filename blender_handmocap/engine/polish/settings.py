@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import BadInputError
+
 Gaps = Literal["hold", "interpolate", "rest", "none"]
 
 
@@ -34,3 +36,10 @@ class PolishSettings:
     """metres; of the hand's depth, which one camera knows least"""
     most_sideways_noise: float = 0.0015
     """metres; of its place in the picture"""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant, each in one sentence."""
+        if not 0.0 <= self.strength <= 10.0:
+            raise BadInputError(f"A smoothing of {self.strength:g} is out of range; give 0 to 10.")
+        if not self.longest_gap >= 0.0:
+            raise BadInputError(f"A gap of {self.longest_gap:g} seconds is not possible; give 0 or more.")

@@ -160,5 +160,5 @@ def load_or_explain(runtime: Runtime, *, threads: int | None = None) -> tuple[De
         return DetNet.load(runtime, threads=threads), ""
     except ModelFileError as error:
         note = f"MediaPipe's eyes see alone, less well: {error}"
-        log.warning("%s", note)
+        log.info("%s", note)
         return None, note

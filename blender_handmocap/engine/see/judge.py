@@ -78,5 +78,5 @@ def load_or_explain(runtime: Runtime) -> tuple[Judge | None, str]:
         return Judge(runtime), ""
     except ModelFileError as error:
         note = f"Left and right are told apart less well: {error}"
-        log.warning("%s", note)
+        log.info("%s", note)
         return None, note

@@ -220,7 +220,7 @@ def load_or_explain(runtime: Runtime) -> tuple[MapsNet | None, str]:
         return MapsNet.load(runtime), ""
     except ModelFileError as error:
         note = f"Hands that touch are fitted without maps: {error}"
-        log.warning("%s", note)
+        log.info("%s", note)
         return None, note
 
 

@@ -177,7 +177,7 @@ def load_or_explain(runtime: Runtime) -> tuple[PairNet | None, str]:
         return PairNet(runtime), ""
     except ModelFileError as error:
         note = f"Each hand is placed on its own, less well where hands meet: {error}"
-        log.warning("%s", note)
+        log.info("%s", note)
         return None, note
 
 

@@ -399,7 +399,7 @@ def load_or_explain(runtime: Runtime, maps: MapsNet | None = None) -> tuple[Pair
         return PairCropNet.load(runtime, maps), ""
     except ModelFileError as error:
         note = f"Hands that touch are seen one by one, less well: {error}"
-        log.warning("%s", note)
+        log.info("%s", note)
         return None, note
 
 

@@ -68,7 +68,7 @@ def load_or_explain(runtime: Runtime) -> tuple[RegionFinder | None, str]:
         return RegionFinder(runtime), ""
     except ModelFileError as error:
         note = f"Hands are found by their palms alone, less often: {error}"
-        log.warning("%s", note)
+        log.info("%s", note)
         return None, note
 
 
