@@ -77,12 +77,15 @@ class JobState:
     @property
     def counted(self) -> str:
         """The stage and how far it is."""
+        if self.stage == "solving" and self.total:
+            # Hands of frames are counted here, and nobody knows of so many frames.
+            return f"Solving {self.share:.0%}"
         return f"{self.stage.capitalize()} {self.done}" + (f" / {self.total}" if self.total else "")
 
     @property
     def pace(self) -> str:
         """Rate and time left, as far as they are known."""
-        parts = [f"{self.rate:.1f} frames/s"] if self.rate else []
+        parts = [f"{self.rate:.1f} frames/s"] if self.rate and self.stage != "solving" else []
         if self.left is not None:
             minutes, seconds = divmod(round(self.left), 60)
             parts.append(f"{minutes}:{seconds:02d} left")

@@ -13,6 +13,7 @@ from ..operators import preview_picture
 from ..operators.capture import PURPOSE, HANDMOCAP_OT_cancel_capture, HANDMOCAP_OT_capture
 from ..operators.capture_again import HANDMOCAP_OT_capture_mirrored
 from ..operators.live import HANDMOCAP_OT_live
+from ..operators.resume import HANDMOCAP_OT_resume_capture
 from .common import ClipPanel, SidebarPanel, draw_sentence, split
 
 
@@ -44,7 +45,7 @@ class _Capture:
             column.operator(HANDMOCAP_OT_live.bl_idname, text="Record", icon="REC").record = True
             return
         column.operator(HANDMOCAP_OT_capture.bl_idname, icon="REC").resume = False
-        layout.operator(HANDMOCAP_OT_capture.bl_idname, text="Resume", icon="PLAY").resume = True
+        layout.operator(HANDMOCAP_OT_resume_capture.bl_idname, icon="PLAY")
         _draw_result(layout)
 
 

@@ -16,6 +16,7 @@ from machine_choices import MachineChoices
 
 from blender_handmocap import properties
 from blender_handmocap.bridge import engine_job, hand_rig, take_list, takes
+from blender_handmocap.bridge.engine_job import JobState
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import Take, load_take, save_take
 
@@ -206,3 +207,23 @@ def test_live_without_a_camera_is_a_sentence(enabled: bpy.types.Scene) -> None:
     with pytest.raises(RuntimeError, match="Camera 77 does not open"):
         bpy.ops.handmocap.live()
     assert not enabled.objects
+
+
+def test_resume_is_grey_until_a_capture_was_stopped(enabled: bpy.types.Scene, hand_clip: Path, tmp_path: Path) -> None:
+    assert not bpy.ops.handmocap.resume_capture.poll()
+    enabled.handmocap.footage = str(hand_clip)
+    assert bpy.ops.handmocap.capture.poll() and not bpy.ops.handmocap.resume_capture.poll()
+    folder = tmp_path / "user" / "takes"
+    folder.mkdir(parents=True)
+    assert not bpy.ops.handmocap.resume_capture.poll()
+    (folder / "hand_001.take.npz.partial").mkdir()
+    assert bpy.ops.handmocap.resume_capture.poll()
+    enabled.handmocap.footage = str(tmp_path / "other.mp4")
+    assert not bpy.ops.handmocap.resume_capture.poll()
+
+
+def test_solving_is_told_as_a_share() -> None:
+    state = JobState(stage="solving", done=89, total=356, rate=14.5, left=12.0)
+    assert state.line == "Solving 25% · 0:12 left"
+    state = JobState(stage="seeing", done=30, total=120, rate=2.0, left=45.0)
+    assert state.line == "Seeing 30 / 120 · 2.0 frames/s · 0:45 left"

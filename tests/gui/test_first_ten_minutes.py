@@ -118,7 +118,7 @@ def test_an_own_clip_is_stopped_resumed_and_undone(window: Window, tmp_path: Pat
     window.ask("show_frame", 20)
     window.screenshot("5_stopped.png")
     actions = state["actions"]
-    window.find(f"{CAPTURE}resume=True")
+    window.find("bpy.ops.handmocap.resume_capture(")
     window.press()
     state = window.wait("the whole clip", lambda state: "120 frames" in state["takes"][-1][1], PATIENCE)
     assert state["takes"][-1][0] == name and len(state["takes"]) == before + 1
