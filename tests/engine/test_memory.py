@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import platform
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -30,3 +31,15 @@ def test_holes_between_arrays_go_back() -> None:
     give_back()
     assert full - used() > 100.0 and before - used() > 50.0
     assert all((array == 1.0).all() for array in kept)
+
+
+def test_what_holds_on_to_itself_goes_back() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.around = self
+
+    circle = Circle()
+    there = weakref.ref(circle)
+    del circle
+    give_back()
+    assert there() is None
