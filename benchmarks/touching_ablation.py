@@ -308,6 +308,13 @@ def contacts_of(truth: Take) -> NDArray[np.bool_]:
     return out
 
 
+def _kept_contacts(truth: Take, path: Path) -> NDArray[np.bool_]:
+    """`contacts_of`, which takes long, kept in a file."""
+    if not path.exists():
+        np.save(path, contacts_of(truth))
+    return np.asarray(np.load(path), bool)
+
+
 def line(name: str, scores: Sequence[Score]) -> str:
     """A row of the table; at least one clip must show both hands found."""
     vector = np.concatenate([one.vector for one in scores])
@@ -340,7 +347,7 @@ def table(clips: Path, seen: Path, chosen: Sequence[str], write: Path | None = N
     takes = {name: load_take(seen / f"{name}.take.npz") for name in names}
     if true_maps:
         takes = {name: replace(take, maps=perfect_maps(take, truths[name])) for name, take in takes.items()}
-    touching = {name: contacts_of(truths[name]) for name in names}
+    touching = {name: _kept_contacts(truths[name], seen / f"{name}.contacts.npy") for name in names}
     lines = [HEAD]
     for label, settings in rows().items():
         if chosen and label not in chosen:

@@ -29,6 +29,7 @@ from ..take import CONTACT_DTYPE, HandTrack, State, Take
 from . import contacts, corrections as fixes, hypotheses, observations, seen_maps, shape, spatial
 from .energy import Energy
 from .kinematics import Chain, HandState, concatenate
+from .orders import best_order
 from .poses import hand_poses
 from .settings import FitSettings
 from .terms import collision
@@ -225,6 +226,9 @@ def _through_windows(
         start = concatenate([out[h.side].take(inside[h.side]) for h in present])
         solved = window.solve(start, steps=settings.clip_steps, cancelled=report.cancelled)
         report.check()
+        if settings.order:
+            solved = best_order(window, solved, spheres, report.cancelled)
+            report.check()
         if settings.contact:
             solved = _held_together(take, window, solved, spheres, report)
         keep_from = first + settings.overlap // 2 if first else 0

@@ -28,7 +28,7 @@ from .terms.pairs import MIRROR
 
 PART_BONES: Final = np.array([*TIP_JOINTS, 0])
 """(6,) the bone each of CONTACT_PARTS is"""
-_CHUNK: Final = 32
+CHUNK: Final = 32
 """pairs of hands looked at side by side, for the memory they take"""
 _LEAST_WEIGHT: Final = 0.1
 _SKIN_SPHERES: Final = 240
@@ -40,13 +40,13 @@ def proposed(spheres: SphereSet, chain: Chain, right: HandState, left: HandState
 
     The left hands are given as mirrored right ones.
     """
-    parts = [np.arange(first, min(first + _CHUNK, right.count)) for first in range(0, right.count, _CHUNK)]
+    parts = [np.arange(first, min(first + CHUNK, right.count)) for first in range(0, right.count, CHUNK)]
     found = [_proposed(spheres, chain, right.take(part), left.take(part), settings) for part in parts]
     return np.concatenate(found) if found else np.zeros((0, JOINT_COUNT, JOINT_COUNT))
 
 
 def _proposed(spheres: SphereSet, chain: Chain, right: HandState, left: HandState, settings: FitSettings) -> Array:
-    apart, touch = _between(spheres, chain, right, left)
+    apart, touch = between(spheres, chain, right, left)
     middle = right.translation + left.translation * MIRROR[:, None]
     sight = middle / np.linalg.norm(middle, axis=0)
     deeper = np.einsum("cijp,cp->ijp", apart, sight)
@@ -66,7 +66,7 @@ def _proposed(spheres: SphereSet, chain: Chain, right: HandState, left: HandStat
     return near * likely[:, None, None]
 
 
-def _between(spheres: SphereSet, chain: Chain, right: HandState, left: HandState) -> tuple[Array, Array]:
+def between(spheres: SphereSet, chain: Chain, right: HandState, left: HandState) -> tuple[Array, Array]:
     """Right sphere minus left sphere (3, S, S, P), camera axes, and the sum of their radii (S, S)."""
     mine = spheres.centres(chain.pose(right, moving=False)) + right.translation[:, None]
     theirs = (spheres.centres(chain.pose(left, moving=False)) + left.translation[:, None]) * MIRROR[:, None, None]
@@ -93,9 +93,9 @@ def skin_spheres(model: HandModel, chain: Chain) -> SphereSet:
 def gaps(spheres: SphereSet, chain: Chain, right: HandState, left: HandState) -> Array:
     """(P, 16, 16) metres between the surfaces of each bone of P right hands and each of P left ones; < 0: overlap."""
     out = []
-    for first in range(0, right.count, _CHUNK):
-        piece = np.arange(first, min(first + _CHUNK, right.count))
-        apart, touch = _between(spheres, chain, right.take(piece), left.take(piece))
+    for first in range(0, right.count, CHUNK):
+        piece = np.arange(first, min(first + CHUNK, right.count))
+        apart, touch = between(spheres, chain, right.take(piece), left.take(piece))
         out.append(_by_bones(spheres, np.sqrt(np.einsum("cijp,cijp->ijp", apart, apart)) - touch[..., None]))
     return np.concatenate(out) if out else np.zeros((0, JOINT_COUNT, JOINT_COUNT))
 

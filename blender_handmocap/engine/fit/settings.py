@@ -60,6 +60,19 @@ class FitSettings:
     collision_gate: float = 0.25
     """hands whose wrists are further apart than this cannot touch"""
 
+    order: bool = True
+    """try which of two hands that overlap lies in front"""
+    order_break: float = 0.2
+    """seconds without overlap after which hands may have changed their order"""
+    order_least: float = 0.005
+    """hands that need not slide farther than this lie in that order already"""
+    order_farthest: float = 0.2
+    """share of the distance that sizes are never wrong by: what would have to slide farther stays"""
+    order_overlap: float = 30.0
+    """most that a frame's hands running into each other counts in that choice"""
+    order_gain: float = 1.0
+    """of the cost, from which another order is believed"""
+
     contact: bool = True
     """hold together what seems to touch"""
     contact_sigma: float = 0.003

@@ -141,6 +141,11 @@ class Window:
         """(B,) the frame of each hand, counted from 0 without holes."""
         return np.unique(self._frames.frame, return_inverse=True)[1]
 
+    @property
+    def time(self) -> Array:
+        """(B,) seconds of each hand's frame."""
+        return self._frames.time
+
     def solve(
         self,
         start: HandState,
@@ -263,6 +268,16 @@ class Window:
             return np.empty(0, np.intp)
         gate = self._energy.settings.collision_gate
         return np.flatnonzero(collision.near(state.translation[:, right], state.translation[:, left], gate))
+
+    def overlap(self, state: HandState) -> Array:
+        """(N,) what running into each other costs the hands of each of `near_pairs`."""
+        near = self.near_pairs(state)
+        if self._spheres is None or not near.size:
+            return np.zeros(0)
+        first, second = (state.take(hand[near]) for hand in self.pairs[1:])
+        chain, sigma = self._energy.chain, self._energy.settings.collision_sigma
+        places = (chain.pose(first), first.translation, chain.pose(second), second.translation)
+        return collision.evaluate(self._spheres, chain, *places, sigma).cost
 
     def _coupling(self, state: HandState) -> pairs.PairRows | None:
         """Everything that the two hands of a frame have to do with each other."""
