@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from .losses import Weights
-from .network import DetNet
+from .network import DetNet, Whole
 from .shards import Shards, find
 from .train import Config, Run, validate
 from .trunk import TAPS
@@ -81,14 +82,18 @@ def second_of(shards: Shards) -> NDArray[np.bool_]:
     return np.concatenate(parts)
 
 
-def judged(network: DetNet, shards: Shards, index: NDArray[np.int64]) -> dict[str, float]:
+def judged(network: DetNet | Whole, shards: Shards, index: NDArray[np.int64]) -> dict[str, float]:
     """Errors on held-out rows: crop pixels; millimetres aligned of all points, hidden ones, one hand and two."""
     two = second_of(shards)[index]
-    every = validate(network, shards, index)
-    told = {"pixels": every["pixels"], "PA": every["aligned"], "hidden": every["aligned_hidden"]}
-    for name, rows in (("one hand", index[~two]), ("two hands", index[two])):
-        told[name] = validate(network, shards, rows)["aligned"] if len(rows) else float("nan")
-    return {name: value if name == "pixels" else value * PALM for name, value in told.items()}
+    parts = {"one hand": index[~two], "two hands": index[two]}
+    told = {name: validate(network, shards, rows) for name, rows in parts.items() if len(rows)}
+    shares = {name: len(parts[name]) / len(index) for name in told}
+
+    def mean(key: str) -> float:
+        return sum(shares[name] * told[name][key] for name in told)
+
+    found = {"pixels": mean("pixels"), "PA": PALM * mean("aligned"), "hidden": PALM * mean("aligned_hidden")}
+    return found | {name: PALM * told[name]["aligned"] if name in told else math.nan for name in parts}
 
 
 def judges_of(run: Run) -> NDArray[np.int64]:

@@ -40,7 +40,7 @@ WHOLE: Final = np.array([HAND_INPUT / 2, HAND_INPUT / 2, HAND_INPUT, HAND_INPUT,
 """The crop that is the picture."""
 SHARES: Final = {"picture": 0.5, "depth": 0.75, "patience": 2.0}
 """What both judges ask for: the bones of real hands that may be trained on, and the truth of drawn ones."""
-_LEAST_PRESENCE: Final = 0.5
+LEAST_PRESENCE: Final = 0.5
 """Crops that the tracker would not keep teach nothing."""
 _TO_AXIS_2D: Final = float(np.sqrt(2.0 / np.pi))
 """standard deviation along one axis over the mean distance, of a round cloud in the plane"""
@@ -158,7 +158,7 @@ def _about_knuckle(points: Array) -> Array:
 
 def kept(looked: Looked) -> NDArray[np.bool_]:
     """(N,) what the tracker would have kept."""
-    return np.array([hand.presence >= _LEAST_PRESENCE and hand.learned is not None for hand in looked.seen])
+    return np.array([hand.presence >= LEAST_PRESENCE and hand.learned is not None for hand in looked.seen])
 
 
 def signs(looked: Looked) -> Array:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Does IKNet earn a place? Mean joint errors of IK alone, fits from it, and the same from IKNet, as a table.
 
-python -m training.iknet.compare --run DIR
+python -m training.iknet.compare --run DIR [--seen JUDGE.npz]
 
 Held-out poses of the mean hand; noise as `batches.noise` makes it. `points` fits know the 3D points
-alone, `both` the picture, too (pixel noise 1.5 % of the hand), as a capture does.
+alone, `both` the picture, too (pixel noise 1.5 % of the hand), as a capture does. With `--seen` the
+hands are those that DetNet really saw (`training.iknet.seen`), each in its own shape.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.fit import solver, start
 from blender_handmocap.engine.fit.energy import Energy
 from blender_handmocap.engine.fit.kinematics import PALM_POINTS, POINT_ORDER, Chain, HandState
-from blender_handmocap.engine.fit.observations import Seen
+from blender_handmocap.engine.fit.observations import Seen, definition_shift
 from blender_handmocap.engine.fit.poses import hand_poses
 from blender_handmocap.engine.fit.settings import FitSettings
 from blender_handmocap.engine.hand.free import free_hand, free_hinges
 from blender_handmocap.engine.see.iknet import align, composed
 
+from .batches import Observed, rest_of
 from .export import load
 from .held_out import NOISES, Array, HeldOut
 from .network import IKNet
@@ -121,15 +123,57 @@ def table(network: IKNet, count: int) -> list[str]:
     return lines
 
 
+def _in_space(points: Array, error: Array, chain: Chain) -> Seen:
+    """One hand's points (21, 3) of any unit, as the fit wants them; the picture says nothing."""
+    centred = points[POINT_ORDER] - points[POINT_ORDER][:PALM_POINTS].mean(0)
+    unit = chain.palm_spread / float(np.linalg.norm(centred[:PALM_POINTS]))
+    return Seen(
+        rays=np.zeros((2, 21, 1)),
+        ray_sigma=np.ones((21, 1)),
+        ray_weight=np.zeros((21, 1)),
+        points=(unit * centred).T[..., None].copy(),
+        point_sigma=unit * error[POINT_ORDER][:, None],
+        point_weight=np.ones((21, 1)),
+    )
+
+
+def seen_table(network: IKNet, hands: Observed) -> list[str]:
+    """Lines of a Markdown table over hands as a detector saw them, each in its own shape."""
+    model, hinges = free_hand("right"), free_hinges("right")
+    _, rest = rest_of(hands.betas, hands.definition)
+    learned = Learned(network)
+    settings = FitSettings(nuisance_sigma=np.radians(0.1))
+    found: dict[str, list[Array]] = {"analytic IK": [], "analytic IK, 10 steps on the points": []}
+    for points, error, betas in zip(hands.points, hands.error, hands.betas, strict=True):
+        own = model.rest(betas)
+        chain = Chain(own, hinges, definition_shift(hands.definition, own))
+        seen = _in_space(points, error, chain)
+        state = start.closed_form(chain, seen, settings)
+        done = solver.minimise(Energy(chain, settings), state, seen, steps=10, tolerance=1e-4).state
+        for name, one in zip(found, (state, done), strict=True):
+            found[name].append(hand_poses(one, False, chain)[0][0])
+    answers = {name: np.stack(every) for name, every in found.items()}
+    answers["IKNet"] = learned(hands.points, hands.error, rest)
+    lines = [f"| {len(hands.points)} hands as DetNet saw them | fingers, degrees | root, degrees |", "|---|---|---|"]
+    for name, answer in answers.items():
+        off = np.degrees(rotations.angle_between(answer, hands.rotation))
+        lines.append(f"| {name} | {off[:, 1:].mean():.1f} | {off[:, 0].mean():.1f} |")
+    return lines
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--hands", type=int, default=600)
+    parser.add_argument("--seen", type=Path, help="hands that DetNet saw, in the place of generated noise")
+    parser.add_argument("--name", default="best.pt", help="which of the run's files")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    log.info("\n".join(table(load(options.run), options.hands)))
+    network = load(options.run, options.name)
+    lines = table(network, options.hands) if options.seen is None else seen_table(network, Observed.read(options.seen))
+    log.info("\n".join(lines))
     return 0
 
 
