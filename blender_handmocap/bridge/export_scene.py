@@ -40,6 +40,8 @@ def export_rigs(scene: bpy.types.Scene, armatures: Iterable[bpy.types.Object], p
                     filepath=str(path),
                     export_format="GLB",
                     use_selection=True,
+                    # What is selected in another scene is none of this one's business.
+                    use_active_scene=True,
                     export_animations=True,
                     export_animation_mode="ACTIVE_ACTIONS",
                     export_force_sampling=True,

@@ -43,7 +43,7 @@ class HANDMOCAP_PT_character(SidebarPanel, bpy.types.Panel):
         else:
             layout.prop(how, "twist")
         if chosen.character_reach == "SPACE":
-            layout.prop(how, "anchor", text="With")
+            layout.prop(how, "anchor", text="Anchor")
             layout.prop(how, "tilt")
             layout.prop(how, "scale")
             layout.prop(how, "shift")

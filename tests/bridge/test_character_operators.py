@@ -120,6 +120,10 @@ def test_the_hands_and_the_character_leave_with_their_motion(
         pytest.skip("4.2's glTF exporter touches the module's window, which dies with an earlier test's scene")
     applied.handmocap.character = person(applied, "mixamo")
     bpy.ops.handmocap.bake_character()
+    other = bpy.data.scenes.new("Other")
+    other.collection.objects.link(bpy.data.objects.new("Stranger", bpy.data.meshes.new("Stranger")))
+    other.objects["Stranger"].data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    other.objects["Stranger"].select_set(True, view_layer=other.view_layers[0])
     selected = [obj.name for obj in bpy.context.selected_objects]
     rig = hand_rig.find_hands(applied)["left"]
     directions = {}
@@ -141,6 +145,7 @@ def test_the_hands_and_the_character_leave_with_their_motion(
         bpy.ops.import_scene.gltf(filepath=str(tmp_path / "hands.glb"))
     armatures = [obj for obj in bpy.data.objects if obj.type == "ARMATURE"]
     assert len(armatures) >= 1
+    assert "Stranger" not in bpy.data.objects
     back = next(obj for obj in armatures if "index2.L" in obj.pose.bones)
     first = min(action.frame_range[0] for action in bpy.data.actions)
     turned = []
