@@ -59,6 +59,8 @@ _MOST_CANDIDATES: Final = 4
 """Places of one search at which the hand network looks."""
 _REFUSED_SECONDS: Final = 0.03
 """For so long a place that turned out to hold no hand is not looked at again."""
+_SAME_LOOK: Final = (0.3, 0.5, 0.7)
+"""Shift, log size and angle of a crop up to which a place that was refused is not looked at again."""
 _SAME_REGION: Final = 0.3
 """Shift of the crops, in shares of a side, under which a region is of a tracked hand of its side."""
 _PALM_POINTS: Final = (0, 5, 9, 13, 17)
@@ -197,7 +199,7 @@ class Tracker:
             others = [*known, *fresh]
             if looked == _MOST_CANDIDATES or any(candidate.is_of(hand) for hand in others):
                 continue
-            if any(difference(candidate.crop, one.crop)[0] < _SAME_REGION for one in self.refused):
+            if any(_is_same_look(candidate.crop, one.crop) for one in self.refused):
                 continue
             looked += 1
             hand = self._looked_at(image, candidate)
@@ -246,6 +248,11 @@ class Tracker:
             self.next_id += 1
             self.tracks = [*self.tracks, track]
         return TrackedHand(track=track.id, seen=hand, motion=0.0)
+
+
+def _is_same_look(first: Array, second: Array) -> bool:
+    """Whether two crops show the hand network the same: turned away or of another size, it sees another hand."""
+    return all(value < limit for value, limit in zip(difference(first, second), _SAME_LOOK, strict=True))
 
 
 def are_same_hand(first: SeenHand, second: SeenHand) -> bool:
