@@ -62,6 +62,7 @@ class _Server:
             "capture": self._capture,
             "live": self._live,
             "resolve": self._resolve,
+            "import_results": self._import_results,
             "polish": self._polish,
             "cameras": self._cameras,
             "snapshot": self._snapshot,
@@ -282,6 +283,27 @@ class _Server:
             picture = draw_proportions(shape["measured"], shape["fitted"])
             pipeline.PreviewFile(Path(message["picture"]), 0.0).write(picture)
         self._done(identity, solved, out)
+
+    def _import_results(self, message: Message) -> None:
+        """Hands that another network found become a take; their depth is solved again."""
+        from .imports.hand_results import import_results
+        from .pipeline import solved
+        from .take import save_take
+
+        identity, source, out = message.get("id"), Path(_text(message, "source")), Path(_text(message, "out"))
+        settings = settings_from_message(message.get("settings", {}))
+        size = message.get("size")
+        seen = import_results(
+            source,
+            settings,
+            rate=float(message.get("rate") or 30.0),
+            size=(int(size[0]), int(size[1])) if size else None,
+            mirrored_left=bool(message.get("mirrored_left", True)),
+            source=str(message.get("footage", "")),
+        )
+        take = solved(seen, settings, on_progress=self._progress(identity), cancelled=self._stop_job.is_set)
+        save_take(take, out)
+        self._done(identity, take, out)
 
     def _polish(self, message: Message) -> None:
         from . import pipeline

@@ -3,28 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
 import bpy
 from bpy_extras.io_utils import ImportHelper
 
-from ..bridge import scene as take_scene, take_list, takes, timing
-from ..engine.notes import summary
-from ..engine.take import save_take
+from ..bridge import engine_job, take_list, takes, timing
+from ..bridge.engine_job import JobState, Message
+from ..engine.errors import BadInputError
 from ..properties import footage_of, to_settings
-from .reporting import Result, told
+from .engine_modal import EngineModal
+from .reporting import Result
+
+PURPOSE: Final = "import_results"
 
 
-class HANDMOCAP_OT_import_results(bpy.types.Operator, ImportHelper):
+class HANDMOCAP_OT_import_results(EngineModal, bpy.types.Operator, ImportHelper):
     bl_idname = "handmocap.import_results"
     bl_label = "Import Hand Results"
     bl_description = (
         "Read hands that HaMeR, WiLoR or a similar network found (.npz, .pkl, .json); their depth is solved again, "
         "with the lens chosen under Footage"
     )
-    bl_options = {"REGISTER", "UNDO"}
 
     filename_ext = ".pkl"
     filter_glob: bpy.props.StringProperty(default="*.npz;*.pkl;*.pickle;*.json", options={"HIDDEN"})
@@ -39,31 +41,57 @@ class HANDMOCAP_OT_import_results(bpy.types.Operator, ImportHelper):
         default=True,
     )
 
+    purpose = PURPOSE
+    escape_text = "Stop"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if engine_job.running(PURPOSE):
+            cls.poll_message_set("Results are being imported")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
+        if not self.filepath:
+            context.window_manager.fileselect_add(self)
+            return {"RUNNING_MODAL"}
+        return EngineModal.invoke(self, context, event)
+
     def execute(self, context: bpy.types.Context) -> Result:
-        return told(self, lambda: self._import(context))
-
-    def _import(self, context: bpy.types.Context) -> Iterable[str]:
-        from .. import preferences
-        from ..engine.imports.hand_results import import_results
-        from ..engine.pipeline import solved
-
-        scene = context.scene
-        path = Path(bpy.path.abspath(self.filepath))
-        settings = replace(to_settings(scene, preferences.get(context)), start="", end="", region=None)
-        seen = import_results(
-            path,
-            settings,
-            rate=self.rate or timing.scene_rate(scene),
-            size=(self.width, self.height) if self.width and self.height else None,
+        if bpy.app.background or context.window is None:
+            return EngineModal.execute(self, context)
+        # The file was just chosen: now the work begins, beside the window.
+        return bpy.ops.handmocap.import_results(
+            "INVOKE_DEFAULT",
+            filepath=self.filepath,
+            rate=self.rate,
+            width=self.width,
+            height=self.height,
             mirrored_left=self.mirrored_left,
-            source=footage_of(scene),
         )
-        take = solved(seen, settings)
-        out = takes.new_path(takes.folder(preferences.user_folder("takes")), path.stem)
-        save_take(take, out)
-        take_list.add(scene, out, summary=summary(take))
-        applied = take_scene.apply_take(scene, take, name=takes.display_name(out))
-        return [f"{summary(take)} Their depth was solved again.", *applied.notes]
+
+    def command(self, context: bpy.types.Context) -> Message:
+        from .. import preferences
+
+        path = Path(bpy.path.abspath(self.filepath))
+        if not path.is_file():
+            raise BadInputError(f"There is no file at {path}; choose another one.")
+        settings = replace(to_settings(context.scene, preferences.get(context)), start="", end="", region=None)
+        return {
+            "type": "import_results",
+            "source": str(path),
+            "out": str(takes.new_path(takes.folder(preferences.user_folder("takes")), path.stem)),
+            "footage": footage_of(context.scene),
+            "rate": self.rate or timing.scene_rate(context.scene),
+            "size": [self.width, self.height] if self.width and self.height else None,
+            "mirrored_left": self.mirrored_left,
+            "settings": asdict(settings),
+        }
+
+    def finished(self, context: bpy.types.Context, state: JobState) -> None:
+        take_list.add(context.scene, state.take, summary=state.summary, notes=state.notes)
+        self.report({"INFO"}, f"{state.summary} Their depth was solved again.")
+        bpy.ops.handmocap.apply_take("EXEC_DEFAULT", True)
 
 
 def draw_in_import_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:

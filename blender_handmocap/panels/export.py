@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import bpy
 
+from ..bridge import engine_job
 from ..operators.export_take import HANDMOCAP_OT_export_take
-from ..operators.import_results import HANDMOCAP_OT_import_results
+from ..operators.import_results import PURPOSE, HANDMOCAP_OT_import_results
 from .common import SidebarPanel
 
 
@@ -20,3 +21,6 @@ class HANDMOCAP_PT_export(SidebarPanel, bpy.types.Panel):
         column.operator_context = "INVOKE_DEFAULT"
         column.operator(HANDMOCAP_OT_export_take.bl_idname, icon="EXPORT")
         column.operator(HANDMOCAP_OT_import_results.bl_idname, icon="IMPORT")
+        if engine_job.running(PURPOSE):
+            state = engine_job.current(PURPOSE).state
+            column.progress(factor=state.share, type="BAR", text=state.line)

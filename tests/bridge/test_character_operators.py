@@ -6,13 +6,11 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
 
 import bpy
 import numpy as np
 import pytest
 
-from blender_handmocap import preferences
 from blender_handmocap.bridge import bake_preview, baked_keys, hand_rig
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.take import load_take, save_take
@@ -181,9 +179,7 @@ def test_one_hand_as_bvh(applied: bpy.types.Scene, tmp_path: Path) -> None:  # n
 def test_results_of_a_network_become_a_take_on_hands(
     enabled: bpy.types.Scene,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preferences, "get", lambda context=None: SimpleNamespace(device="cpu", threads=1))
     path = tmp_path / "hamer.pkl"
     path.write_bytes(pickle.dumps(records()))
     enabled.handmocap.lens = "FOV"
