@@ -132,6 +132,22 @@ def test_figures_of_a_perfect_answer_are_zero_and_bends_are_degrees() -> None:
     assert evaluate.bends(straight)[0, 0] == pytest.approx(90.0)
 
 
+def test_bent_fingers_that_are_seen_are_told_apart() -> None:
+    points = np.zeros((1, 21, 3))
+    points[0, :, 2] = np.linspace(0.4, 0.5, 21)
+    for first in (5, 9):
+        points[0, first : first + 3, :2] = [[0.0, 0.1], [0.0, 0.2], [0.1, 0.2]]
+    said = points.copy()
+    said[0, 11, :2] = [0.0, 0.3]
+    visible = np.ones((1, 21), bool)
+    visible[0, 10] = False
+    answer = [evaluate.Answer(points[0, :, :2], said[0])]
+    told = evaluate.figures(answer, points[..., :2], points, visible)
+    assert told["bias deg"] < -15.0 and told["bent deg"] == pytest.approx(-told["bias deg"])
+    assert abs(told["seen bias deg"]) < 1e-6
+    assert np.isnan(evaluate.figures(answer, points[..., :2], points, ~visible & False)["seen bent deg"])
+
+
 def test_real_hands_are_labelled_where_both_looks_agree() -> None:
     points = posed(1)[0]
     seen = seen_of(points)

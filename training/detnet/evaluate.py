@@ -5,12 +5,14 @@
 
 `--held-out` judges only the rows of training shards that no run trains on. Errors are of points: pixels
 in percent of the hand's box, millimetres after a similarity alignment (PA) and with the middle
-knuckles and scales together (rooted), and degrees at the middle joints of bent fingers.
+knuckles and scales together (rooted), and degrees at the middle joints of bent fingers: all of them, and
+those that can be seen.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -112,21 +114,32 @@ def bends(points: Array) -> Array:
     return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def figures(answers: Sequence[Answer], pixels: Array, points: Array) -> dict[str, float]:
-    """Errors against the truth: (N, 21, 2) pixels and (N, 21, 3) metres."""
+def figures(
+    answers: Sequence[Answer], pixels: Array, points: Array, visible: NDArray[np.bool_] | None = None
+) -> dict[str, float]:
+    """Errors against the truth: (N, 21, 2) pixels and (N, 21, 3) metres.
+
+    With `visible` (N, 21) bent fingers all of whose three points are seen are told besides.
+    """
     said, seen = np.stack([a.points for a in answers]), np.stack([a.pixels for a in answers])
     box = np.ptp(pixels, axis=1).max(1)
     centred, truth = said - said[:, 9:10], points - points[:, 9:10]
     scale = (centred * truth).sum((1, 2)) / np.maximum((centred**2).sum((1, 2)), 1e-12)
     true_bend = bends(points)
-    off = (bends(said) - true_bend)[true_bend > _BENT]
+    off, bent = bends(said) - true_bend, true_bend > _BENT
+    groups = {"": bent}
+    if visible is not None:
+        groups["seen "] = bent & visible[:, np.array(_FINGERS)[:, 1:]].all(-1)
+    bending = {
+        f"{name}{key}": float(values[chosen].mean()) if chosen.any() else math.nan
+        for name, chosen in groups.items()
+        for key, values in (("bent deg", np.abs(off)), ("bias deg", off))
+    }
     return {
         "2D %": 100.0 * float((np.linalg.norm(seen - pixels, axis=-1).mean(1) / box).mean()),
         "PA mm": 1000.0 * float(similarity_errors(said, points).mean()),
         "rooted mm": 1000.0 * float(np.linalg.norm(centred * scale[:, None, None] - truth, axis=-1).mean()),
-        "bent deg": float(np.abs(off).mean()),
-        "bias deg": float(off.mean()),
-    }
+    } | bending
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts = [read(folder) for folder in folders]
         return np.concatenate([part[rows_of(len(part))] for part in parts]).astype(np.float64)
 
-    points, second = (label(lambda folder, n=name: np.load(folder / n)) for name in ("points3d.npy", "second.npy"))
+    points, second, visible = (
+        label(lambda folder, n=name: np.load(folder / n)) for name in ("points3d.npy", "second.npy", "visible.npy")
+    )
     matrices = label(lambda folder: np.load(folder / "truth.npz")["K"])
     methods = compared(blend, fitted=options.fit)
     answers: dict[str, list[Answer]] = {name: [] for name in methods}
@@ -163,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{title}: {chosen.sum()} hands\n")
         for name, every in answers.items():
             mine = [every[i] for i in np.flatnonzero(chosen)]
-            told = figures(mine, looked.points2d[usable][chosen], points[usable][chosen])
+            truth = (values[usable][chosen] for values in (looked.points2d, points, visible > 0))
+            told = figures(mine, *truth)
             sys.stdout.write(f"  {name:34s}" + "".join(f"{key} {value:6.1f}  " for key, value in told.items()) + "\n")
     return 0
 
