@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 ON_THE_BOX: Final = 0.2
 """A prediction lies on a labelled hand from this IoU of their boxes on."""
 TOUCH_MM: Final = 5.0
-"""A method that reports no contacts touches where its meshes come this near."""
+"""Hands touch where their meshes come this near; of parts this counts for a method that reports no contacts."""
 
 
 def label_figures(result: Figures, table: Table, labels: Sequence[dict[int, Label]]) -> None:
@@ -35,7 +35,7 @@ def label_figures(result: Figures, table: Table, labels: Sequence[dict[int, Labe
     side_right    share of the predictions lying on a labelled hand that are of its side: a prediction belongs to the
                   labelled hand whose wrist its own wrist is nearer to
     nearer_right  share of the frames with an order in which the method's meshes show it; both hands missing is wrong
-    touch_precision, touch_recall    over frames: skin on skin said, and true
+    touch_precision, touch_recall    over frames: skin on skin, by the meshes or a reported contact, and true
     parts_recall  share of the labelled touching pairs of parts that the method's meshes or contacts show
     hidden_precision, hidden_recall    over keypoints: hidden by the method's meshes, and labelled so; a hand that is
                   not there hides nothing
@@ -143,14 +143,16 @@ def _hidden(pair: Sequence[SeenHand], left: Array | None, right: Array | None) -
 
 def _contacts(left: Array | None, right: Array | None, seen: Seen, index: int) -> tuple[bool, NDArray[np.bool_]] | None:
     """Whether the hands touch, and by which parts (6, 6)."""
+    recorded = None
     if seen.take is not None and len(seen.take.contacts):
         recorded = recorded_contacts(seen.take, index)
-        return bool(recorded.any()), recorded
     if left is None or right is None:
-        return None
+        return None if recorded is None else (bool(recorded.any()), recorded)
     touching = contact.touching_points(left, right, skin.triangles("right"), gap_mm=TOUCH_MM)
     back = contact.touching_points(right, left, skin.triangles("left"), gap_mm=TOUCH_MM)
     parts = contact.touching_regions(touching, skin.regions(), skin.regions())
     parts = parts | contact.touching_regions(back, skin.regions(), skin.regions()).T
     sunk = contact.penetration(left, skin.triangles("left"), right, skin.triangles("right")).depth_mm > 0.0
-    return bool(len(touching.left_vertex) or len(back.left_vertex) or sunk), parts
+    # Contacts are recorded of some parts only; hands touch with other skin as well.
+    touch = bool(len(touching.left_vertex) or len(back.left_vertex) or sunk)
+    return (touch, parts) if recorded is None else (touch or bool(recorded.any()), recorded)

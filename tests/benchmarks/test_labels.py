@@ -19,7 +19,7 @@ from benchmarks.pair_figures import mesh_of
 from benchmarks.sets import labelled
 from benchmarks.table import tabled
 from blender_handmocap.engine.hand.names import CONTACT_PARTS, KEYPOINT_NAMES, SIDES
-from blender_handmocap.engine.take import HandTrack
+from blender_handmocap.engine.take import CONTACT_DTYPE, HandTrack
 
 
 def test_the_labels_are_whole():
@@ -133,6 +133,18 @@ def test_touching_meshes_touch(tmp_path):
     values = scored(take, label_of(take, touch=True, parts=palms), tmp_path)
     assert values["touch_precision"] == values["touch_recall"] == 1.0
     assert scored(take, label_of(take), tmp_path)["touch_precision"] == 0.0
+
+
+def test_skin_that_is_no_part_touches_as_well(tmp_path):
+    # Contacts are reported, of parts that are apart in the label; the meshes touch all the same.
+    take = labelled_take(left_depth=0.6)
+    reported = np.array([(5, 0, 0, 0.9)], CONTACT_DTYPE)
+    palms = np.zeros((6, 6), bool)
+    palms[5, 5] = True
+    values = scored(take.with_tracks(contacts=reported), label_of(take, touch=True, parts=palms), tmp_path)
+    assert values["touch_recall"] == 1.0
+    # ... but of parts only what is reported counts.
+    assert values["parts_recall"] == 0.0
 
 
 def test_swapped_sides_are_wrong(tmp_path):
