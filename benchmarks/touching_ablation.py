@@ -80,6 +80,8 @@ def rows(full: FitSettings = FULL) -> dict[str, FitSettings]:
     plain = FitSettings()
     return {
         "as shipped": plain,
+        "shipped, one order": replace(plain, order=False),
+        "shipped, no contact": replace(plain, contact=False),
         "all terms": full,
         "without dense matches": replace(full, dense_doubt=_OFF),
         "without silhouette": replace(full, silhouette_sigma=_OFF),
