@@ -20,7 +20,7 @@ from .footage_stream import Frame, read_latest
 from .hand.hands import chosen_hands
 from .hand.names import SIDES, Side
 from .live_recording import LiveRecording
-from .notes import LENS_GUESSED
+from .notes import LENS_GUESSED, NOTHING_RECORDED
 from .overlay import draw_points
 from .polish.live import LivePolish
 from .progress import Cancelled
@@ -91,6 +91,8 @@ class LiveReport:
     median_latency: float
     notes: tuple[str, ...]
     """sentences about damage and guesses"""
+    recorded: bool = False
+    """whether a take was written"""
 
     def sentence(self) -> str:
         """One sentence for people."""
@@ -229,7 +231,13 @@ def live(
         dropped=dropped,
         seconds=time.monotonic() - began,
         median_latency=float(np.median(latencies)) if latencies else 0.0,
-        notes=(*footage.warnings, *capture.notes, *((LENS_GUESSED,) if camera.source == "estimated" else ())),
+        notes=(
+            *footage.warnings,
+            *capture.notes,
+            *((LENS_GUESSED,) if camera.source == "estimated" else ()),
+            *((NOTHING_RECORDED,) if recorder.out is not None and recording is None else ()),
+        ),
+        recorded=recording is not None,
     )
     return report
 

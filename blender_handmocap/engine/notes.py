@@ -12,6 +12,7 @@ LENS_GUESSED: Final = (
     "Nothing is known about the lens, so a usual one was taken: distances to the camera are a guess until the field "
     "of view or the focal length is given."
 )
+NOTHING_RECORDED: Final = "The capture ended before its first frame was recorded, so no take was written."
 DOUBTFUL: Final = 0.5
 """Confidence under which a frame is better looked at."""
 _DOUBTFUL_SHARE: Final = 0.1

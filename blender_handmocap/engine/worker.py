@@ -249,7 +249,7 @@ class _Server:
         self.send(
             type="done",
             id=identity,
-            take=str(recorder.out) if recorder.out else None,
+            take=str(recorder.out) if report.recorded else None,
             summary=report.sentence(),
             notes=list(report.notes),
             cancelled=False,

@@ -86,9 +86,9 @@ def test_a_disk_that_refuses_is_told_of_at_once_and_loses_nothing(tmp_path: Path
     # As a full disk does: the next piece cannot be put where it belongs.
     refused = pieces_folder(out) / "recorded_00001.take.npz"
     refused.mkdir()
-    record(recording, range(40, 70))
+    record(recording, range(40, 66))
     assert recording._written[1].exception(timeout=20) is not None
-    for going_on in (lambda: record(recording, range(70, 71)), recording.finish):
+    for going_on in (lambda: record(recording, range(66, 67)), recording.finish):
         with pytest.raises(BadInputError, match="recover what came before") as told:
             going_on()
         assert "\n" not in str(told.value)
@@ -152,3 +152,10 @@ def test_a_recording_survives_its_engine(clip: Path, tmp_path: Path) -> None:
     take = recover(out)
     assert len(take) > 0
     assert take.time[-1] > seen - 1.6
+
+
+def test_a_capture_that_ends_before_its_first_frame_says_that_nothing_was_recorded(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.take.npz"
+    report = live.live(str(clip), SETTINGS, out=out, cancelled=lambda: True)
+    assert report.frames == 0 and not report.recorded and not out.exists()
+    assert any("no take was written" in note for note in report.notes)
