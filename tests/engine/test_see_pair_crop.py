@@ -200,26 +200,32 @@ def test_the_watch_looks_only_at_hands_that_are_near_or_were(network: PairCropNe
         network.look = look  # type: ignore[method-assign]
 
 
-@needs_network
-def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None:
-    picture = np.zeros((480, 640, 3), np.uint8)
-    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    watch = PairWatch(network)
-    watch.last, watch.time = (left, right), 0.0
-    reading = PairReading(
+def a_pair(left: Expected, right: Expected, *, error: float, together: float = 1.0) -> PairReading:
+    """A reading of both hands; `error`: of the left one's points, in shares of its box."""
+    box = float(np.ptp(left.points, axis=0).max())
+    return PairReading(
         crop=crop_of_pair([left.points, right.points]),
         points=np.stack([left.points, right.points]),
-        error=np.stack([left.error, right.error]),
+        error=np.stack([np.full(21, error * box), right.error]),
         form=np.stack([left.form, right.form]),
         form_error=np.full((2, 21), 0.1),
         vector=np.array([0.5, 0.0, 0.0]),
         sigma=np.full(3, 0.1),
         contact=np.zeros((6, 6)),
         present=np.ones(2),
-        together=1.0,
+        together=together,
         left_nearer=0.5,
         visible=np.ones((2, 21)),
     )
+
+
+@needs_network
+def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    watch = PairWatch(network)
+    watch.last, watch.time = (left, right), 0.0
+    reading = a_pair(left, right, error=0.1)
     look = network.look
     network.look = lambda *_: reading  # type: ignore[method-assign]
     try:
@@ -231,13 +237,48 @@ def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None
 
 
 @needs_network
+@pytest.mark.parametrize(("error", "together", "found"), [(0.1, 1.0, True), (0.3, 1.0, False), (0.1, 0.97, False)])
+def test_the_partner_of_a_single_hand_must_be_all_but_certain(
+    network: PairCropNet, error: float, together: float, found: bool
+) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    asked: list[list[bool]] = []
+    glances: list[float] = []
+
+    def glance(image: np.ndarray, points: np.ndarray, chance: float) -> Expected:
+        np.testing.assert_array_equal(points, left.points)
+        glances.append(chance)
+        return left
+
+    def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
+        asked.append([one is not None for one in known])
+        return a_pair(left, right, error=error, together=together)
+
+    original = network.look
+    network.look = look  # type: ignore[method-assign]
+    try:
+        watch = PairWatch(network, glance=glance)
+        readings = [watch.step(picture, frame / 30.0, [right], CAMERA) for frame in range(6)]
+        assert all((reading is not None and reading.partner) == found for reading in readings)
+        # Found, it is looked at closely in every picture; not found, it is not asked for again at once.
+        assert asked == ([[False, True], [True, True]] * 6 if found else [[False, True]] * 2)
+        assert glances == ([0.0] * 6 if found else [])
+        assert watch.last is None
+        blind = PairWatch(network)
+        assert blind.step(picture, 0.0, [right], CAMERA) is None
+    finally:
+        network.look = original  # type: ignore[method-assign]
+
+
+@needs_network
 def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
     watch = PairWatch(network)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    watch.last, watch.time = (left, right), 1.5
+    watch.last, watch.time, watch.again = (left, right), 1.5, 1.7
     other = PairWatch(network)
     other.restore(watch.state())
-    assert other.last is not None and other.time == 1.5
+    assert other.last is not None and (other.time, other.again) == (1.5, 1.7)
     for one, two in zip(watch.last, other.last, strict=True):
         for key, value in vars(one).items():
             np.testing.assert_array_equal(value, getattr(two, key))

@@ -130,6 +130,17 @@ def test_a_hand_that_was_never_seen_otherwise_is_not_made_up() -> None:
     assert with_readings(long_ago, every, SURE).left.state.tolist() == [State.SEEN, 0, 0, 0]
 
 
+def test_a_partner_that_nobody_saw_is_filled_where_it_is_read_for_long() -> None:
+    reading = replace(a_reading(), partner=True)
+    take = take_with(("right",), shift=2.0)
+    found = with_readings(take, readings([0, 1, 2, 3], reading), SURE)
+    assert found.left.state.all() and found.pair.valid.all()
+    # The hand that was seen stays as it was seen.
+    np.testing.assert_array_equal(found.right.seen2d, take.right.seen2d)
+    fleeting = with_readings(take, readings([1], reading), SURE)
+    assert not fleeting.left.state.any() and not fleeting.pair.valid.any()
+
+
 def test_a_hole_that_is_bridged_anyway_is_not_filled() -> None:
     take = take_with(SIDES)
     state = take.left.state.copy()

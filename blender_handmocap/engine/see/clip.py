@@ -21,7 +21,7 @@ from ..progress import Cancelled, OnProgress, Progress
 from ..runtime import Runtime
 from ..settings import BETA_COUNT, Mode, Settings
 from ..take import HandTrack, State, Take
-from .crops import Array, Image
+from .crops import Array, Image, crop_of_hand
 from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
 from .fusion import is_easy, observed
@@ -70,13 +70,14 @@ class Seer:
         finder, self._finder_note = load_finder_or_explain(self.runtime)
         # Live, every millisecond counts.
         alone = is_easy if settings.eyes == "both" and settings.mode == "live" else None
-        hands = HandNetwork(self.runtime, self._detnet, judge, is_easy=alone)
-        self._tracker = Tracker(PalmDetector(self.runtime, finder), hands, _plan(settings.mode), area)
+        self._hands = HandNetwork(self.runtime, self._detnet, judge, is_easy=alone)
+        self._tracker = Tracker(PalmDetector(self.runtime, finder), self._hands, _plan(settings.mode), area)
         wanted = settings.pair_eyes and settings.hands in ("auto", "both")
         maps, self._maps_note = load_maps_or_explain(self.runtime) if wanted and settings.maps else (None, "")
         both, self._both_note = load_pair_crop_or_explain(self.runtime, maps) if wanted else (None, "")
         live = settings.mode == "live"
-        self.watch = None if both is None else PairWatch(both, lost_only=live)
+        glance = self._glance if settings.mode == "best" else None
+        self.watch = None if both is None else PairWatch(both, lost_only=live, glance=glance)
         """looks at both hands at once where they are near each other"""
         self.read: PairReading | None = None
         """what it read in the last picture"""
@@ -119,6 +120,11 @@ class Seer:
         if seen.judged is None:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)
+
+    def _glance(self, image: Image, points: Array, right: float) -> Expected:
+        """The hand about points (21, 2) of a picture, looked at by itself."""
+        seen = self._hands.look(image, [crop_of_hand(points)], [right])[0]
+        return Expected.of(self._observed(seen, 0.0, (image.shape[1], image.shape[0])), right)
 
     def _both(self, image: Image, time: float, seen: Sequence[tuple[int, Observation]]) -> PairReading | None:
         """What the picture shows of two hands at once."""

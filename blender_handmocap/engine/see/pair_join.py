@@ -79,6 +79,7 @@ class Readings:
     contact: Array
     present: Array
     together: Array
+    partner: Array
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -111,6 +112,7 @@ READ_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "contact": (6, 6),
     "present": (2,),
     "together": (),
+    "partner": (),
 }
 _NONE: Final = {name: np.zeros((0, *shape)) for name, shape in READ_SHAPES.items()}
 
@@ -129,7 +131,8 @@ def with_readings(
     """The take with what was read of both hands.
 
     In `ordered` frames a hand is filled only where the pair lasts a little, the hand was seen not long before or
-    after, and its motion cannot be bridged.
+    after (or is all but certain), and its motion cannot be bridged. What was read of a partner that nobody saw is
+    good for nothing else.
     """
     if not len(readings):
         return take
@@ -141,18 +144,23 @@ def with_readings(
     swapped = (own > other) & (own > _SAME)
     trusted = ~swapped.any(1)
     lasting = _lasting(take, readings.frame[trusted]) if ordered else np.ones(len(take), bool)
+    partner = readings.partner > 0.5
+    standing = ~partner
     chosen: dict[Side, tuple[Mask, Mask]] = {}
     for slot, side in enumerate(SIDES):
         track = take.track(side)
         seen = np.isfinite(own[:, slot])
-        joined = trusted & seen & fits[:, slot] & use.points
+        joined = trusted & seen & fits[:, slot] & ~partner & use.points
         # A hand is only made up beside one that lies where it was read.
         sure = (readings.together.astype(np.float64) >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
-        known = lasting & (_beside_seen(take, track) & ~_bridged(take, track) if ordered else True)
-        filled = trusted & ~seen & sure & fits[:, 1 - slot] & known[readings.frame] & use.fill
+        filled = trusted & ~seen & sure & fits[:, 1 - slot] & lasting[readings.frame] & use.fill
+        if ordered:
+            beside, bridged = _beside_seen(take, track)[readings.frame], _bridged(take, track)[readings.frame]
+            filled &= (beside | partner) & ~bridged
+        standing |= filled
         chosen[side] = joined, filled
     tracks = _changed(take, readings, calibration, confidence, chosen)
-    good = trusted & fits.all(1)
+    good = trusted & fits.all(1) & standing
     pair = PairTrack.absent(len(take))
     at = readings.frame[good]
     if use.vector or use.contact:
