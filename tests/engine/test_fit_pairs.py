@@ -231,3 +231,18 @@ def test_contacts_can_be_switched_off() -> None:
     np.testing.assert_array_equal(
         solve(far.take).left.translation, solve(far.take, fit=FitSettings(contact=False)).left.translation
     )
+
+
+def test_what_a_network_saw_touch_is_recorded_unless_it_is_far_away() -> None:
+    gap = np.full((3, 16, 16), 0.015)
+    thumb, pinky = JOINT_NAMES.index("thumb3"), JOINT_NAMES.index("pinky3")
+    gap[:, thumb, pinky], gap[1, 0, thumb] = -0.002, 0.2
+    said = np.full((3, 6, 6), 0.0)
+    palm, tip = CONTACT_PARTS.index("palm"), CONTACT_PARTS.index("thumb_tip")
+    said[:2, tip, palm] = 0.7
+    # Of the third pair nothing is said: what is solved counts.
+    said[2] = np.nan
+    found = contacts.records(gap, np.array([4, 5, 6]), FitSettings(), said)
+    named = [(r["frame"], CONTACT_PARTS[r["left_part"]], CONTACT_PARTS[r["right_part"]]) for r in found]
+    assert named == [(4, "thumb_tip", "palm"), (6, "pinky_tip", "thumb_tip")]
+    assert found["probability"][0] == pytest.approx(0.7)

@@ -109,7 +109,7 @@ def solve(
         side: replace(track, **{key: getattr(take.track(side), key) for key in seen_keys})
         for side, track in tracks.items()
     }
-    touches = _touches(hands, states, plain.chain, model, weights)
+    touches = _touches(take, hands, states, plain.chain, model, weights)
     meta = {**take.meta, "hand_model": model.id}
     return replace(take, left=tracks["left"], right=tracks["right"], contacts=touches, meta=meta)
 
@@ -278,9 +278,9 @@ def _held_together(take: Take, window: Window, state: HandState, spheres: Sphere
 
 
 def _touches(
-    hands: list[Hand], states: dict[Side, HandState], chain: Chain, model: Hands, settings: FitSettings
+    take: Take, hands: list[Hand], states: dict[Side, HandState], chain: Chain, model: Hands, settings: FitSettings
 ) -> NDArray[np.void]:
-    """The take's contact records: which parts of the hands touch in the result."""
+    """The take's contact records: which parts of the hands touch, as was seen, or in the result."""
     both = {hand.side: hand for hand in hands}
     if len(both) < len(SIDES):
         return np.zeros(0, CONTACT_DTYPE)
@@ -292,7 +292,11 @@ def _touches(
         return np.zeros(0, CONTACT_DTYPE)
     first, second = states["right"].take(right[near]), states["left"].take(left[near])
     skin = contacts.skin_spheres(model.right, chain)
-    return contacts.records(contacts.gaps(skin, chain, first, second), frames[near], settings)
+    frames = frames[near]
+    said = None
+    if take.pair is not None:
+        said = np.where(take.pair.valid[frames, None, None], take.pair.contact[frames], np.nan)
+    return contacts.records(contacts.gaps(skin, chain, first, second), frames, settings, said)
 
 
 def _track(take: Take, hand: Hand, state: HandState, chain: Chain, hands: Hands) -> HandTrack:

@@ -127,11 +127,18 @@ def wanted(likely: Array, pairs: NDArray[np.intp]) -> Wanted:
     return Wanted(pairs[index], right, left, likely[index, right, left])
 
 
-def records(gap: Array, frame: NDArray[np.intp], settings: FitSettings) -> NDArray[np.void]:
-    """Contacts of a take from the gaps (P, 16, 16) between bones in frames (P,)."""
+def records(gap: Array, frame: NDArray[np.intp], settings: FitSettings, said: Array | None = None) -> NDArray[np.void]:
+    """Contacts of a take from the gaps (P, 16, 16) between bones in frames (P,).
+
+    `said` (P, 6, 6), left part first: what a network says of the parts, which counts in the place of the gaps wherever
+    the parts are anywhere near each other: in depth the hands are placed worse than it sees. NaN: it says nothing.
+    """
     parts = gap[:, PART_BONES[:, None], PART_BONES].swapaxes(1, 2)
     # Spheres lie a little inside the skin: they are still this far apart when skin touches.
     probability = 1.0 / (1.0 + np.exp((parts - settings.contact_gap) / settings.contact_doubt))
+    if said is not None:
+        looked = np.isfinite(said).all((1, 2), keepdims=True)
+        probability = np.where(looked, np.where(parts <= settings.contact_reach, said, 0.0), probability)
     index, left, right = np.nonzero(probability > _LEAST_WEIGHT)
     rows = np.zeros(len(index), CONTACT_DTYPE)
     rows["frame"], rows["left_part"], rows["right_part"] = frame[index], left, right

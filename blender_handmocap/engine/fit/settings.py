@@ -88,6 +88,8 @@ class FitSettings:
     """parts whose spheres are this far apart touch as likely as not"""
     contact_doubt: float = 0.0006
     """how sharply that changes"""
+    contact_reach: float = 0.02
+    """parts that are solved farther apart than this do not touch, whatever was seen"""
     relative_robust: float = 10.0
     """a seen vector between the wrists that is off by so many sigmas counts half"""
 
