@@ -180,6 +180,15 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shards: Path, tmp_pa
 
 
 @needs_networks
+def test_some_shards_are_seen_several_times_as_often_and_held_out_rows_never(shards: Path, tmp_path: Path) -> None:
+    data = Shards.open(find(shards), list(TAPS))
+    run = Run(tmp_path / "run", Config(channels=8, often={"s1": 3}), data, None)
+    rows, times = np.unique(run.training, return_counts=True)
+    assert len(rows) == 2 * ROWS - len(run.validation) and not set(rows) & set(run.validation)
+    assert set(times[rows < ROWS]) == {1} and set(times[rows >= ROWS]) == {3}
+
+
+@needs_networks
 def test_training_learns(shards: Path, tmp_path: Path) -> None:
     data = Shards.open(find(shards), list(TAPS))
     run = Run(tmp_path / "run", Config(channels=8, batch=16, samples=3200), data, None)

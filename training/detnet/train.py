@@ -67,6 +67,8 @@ class Config:
     weight_decay: float = 1e-3
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
+    often: dict[str, int] = field(default_factory=dict)
+    """how many times rows of shards whose name begins so are seen for once of the others"""
 
 
 def trunk_of(name: TrunkName) -> Trunk | ResNet:
@@ -174,7 +176,11 @@ class Run:
         counts = np.diff(shards.starts)
         kept = [begin + held_out(int(rows)) for begin, rows in zip(shards.starts[:-1], counts, strict=True)]
         self.shards, self.validation = shards, np.concatenate(kept)
-        self.training = np.setdiff1d(np.arange(len(shards)), self.validation)
+        times = np.ones(len(counts), np.int64)
+        for beginning, count in self.config.often.items():
+            times[[folder.name.startswith(beginning) for folder in shards.folders]] = count
+        rows = np.setdiff1d(np.arange(len(shards)), self.validation)
+        self.training = np.repeat(rows, np.repeat(times, counts)[rows])
 
     def train(self, every: int, renewed: Callable[[], Shards] | None = None) -> None:
         """Until `samples` crops were seen; validates, saves and asks for the shards there are after each `every`."""
@@ -221,6 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", dest="start", type=Path)
     parser.add_argument("--rate", type=float, default=Config.rate, help="share of the usual learning rates")
     parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
+    parser.add_argument(
+        "--often", nargs="*", default=[], metavar="NAME=TIMES", help="shards seen several times as often"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -236,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rate=options.rate,
         seed=options.seed,
         weights=replace(Weights(size=_SIZE_WEIGHT[options.stage]), **dict.fromkeys(options.without, 0.0)),
+        often={name: int(times) for name, times in (one.split("=") for one in options.often)},
     )
     network = session(options.threads)
     arrays = arrays_of(options.stage)
