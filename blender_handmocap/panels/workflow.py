@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..bridge import compare
+from ..bridge import compare, takes
 from ..operators.several_takes import (
     HANDMOCAP_OT_compare_takes,
     HANDMOCAP_OT_stop_comparing,
@@ -38,15 +39,22 @@ class HANDMOCAP_PT_takes(SidebarPanel, bpy.types.Panel):
         buttons = row.column(align=True)
         buttons.operator(HANDMOCAP_OT_add_take.bl_idname, text="", icon="ADD")
         buttons.operator(HANDMOCAP_OT_remove_take.bl_idname, text="", icon="REMOVE")
-        if 0 <= chosen.take_index < len(chosen.takes) and chosen.takes[chosen.take_index].summary:
-            draw_sentence(layout, chosen.takes[chosen.take_index].summary, "INFO")
-            for note in chosen.takes[chosen.take_index].notes.splitlines():
-                draw_sentence(layout, note, "ERROR" if "damaged" in note else "QUESTION")
+        if 0 <= chosen.take_index < len(chosen.takes):
+            _draw_selected(layout, chosen.takes[chosen.take_index])
         layout.prop(chosen, "timing")
         layout.prop(chosen, "push_down", text="Push Down")
         column = layout.column()
         column.scale_y = 1.4
         column.operator(HANDMOCAP_OT_apply_take.bl_idname, icon="CHECKMARK")
+
+
+def _draw_selected(layout: Any, entry: Any) -> None:
+    if takes.found(entry.path) is None:
+        draw_sentence(layout, f"{Path(entry.path).name} is gone; put it back beside the .blend.", "ERROR")
+    if entry.summary:
+        draw_sentence(layout, entry.summary, "INFO")
+    for note in entry.notes.splitlines():
+        draw_sentence(layout, note, "ERROR" if "damaged" in note else "QUESTION")
 
 
 class HANDMOCAP_PT_several_takes(SidebarPanel, bpy.types.Panel):

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,51 @@ def tell_tip(bone: str, frames: list[int]) -> None:
         places.append(list(hand.matrix_world @ hand.pose.bones[bone].head))
     scene.frame_set(now)
     told["tips"] = places
+
+
+def tell_draw_cost(redraws: int = 9) -> None:
+    """Processor time that all our panels, all open, take of a redraw, and a yardstick of the machine; milliseconds."""
+    panels = [
+        panel
+        for panel in importlib.import_module(f"{MODULE}.registration").CLASSES
+        if issubclass(panel, bpy.types.Panel) and panel.bl_space_type == "VIEW_3D"
+    ]
+    spent: dict[str, list[float]] = {panel.__name__: [] for panel in panels}
+    shown = [opened(panel, spent[panel.__name__]) for panel in panels]
+    for panel in reversed(panels):
+        bpy.utils.unregister_class(panel)
+    try:
+        for panel in shown:
+            bpy.utils.register_class(panel)
+        for _ in range(redraws):
+            view()[2].tag_redraw()
+            bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
+    finally:
+        for panel in reversed(shown):
+            bpy.utils.unregister_class(panel)
+        for panel in panels:
+            bpy.utils.register_class(panel)
+    began, total = time.thread_time(), 0
+    for number in range(100_000):
+        total += number * number
+    told["yardstick"] = 1e3 * (time.thread_time() - began)
+    told["draw_cost"] = {name: 1e3 * sorted(times)[len(times) // 2] for name, times in spent.items() if times}
+
+
+def opened(panel: Any, times: list[float]) -> type:
+    """A panel like another that is open and notes the processor time it draws for."""
+
+    def draw(self: Any, context: bpy.types.Context) -> None:
+        began = time.thread_time()
+        panel.draw(self, context)
+        times.append(time.thread_time() - began)
+
+    options = set(getattr(panel, "bl_options", ())) - {"DEFAULT_CLOSED"}
+    # Under another name Blender does not remember that it was closed.
+    own = {"bl_idname": f"{panel.bl_idname}_open", "bl_options": options, "bl_category": "HandMocap", "draw": draw}
+    if getattr(panel, "bl_parent_id", ""):
+        own["bl_parent_id"] = f"{panel.bl_parent_id}_open"
+    return type(f"{panel.__name__}_open", (panel,), own)
 
 
 def kill_engine() -> None:

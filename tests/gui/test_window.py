@@ -49,3 +49,13 @@ def test_add_hands_is_pressed_and_two_hands_stand_in_the_scene(window: Window) -
     )
     assert state["undo"][-1] == "HANDMOCAP_OT_add_hands"
     assert state["problems"] == []
+
+
+def test_all_panels_open_cost_little_of_a_redraw(window: Window) -> None:
+    """Two milliseconds where Python counts to a hundred thousand in ten, as on a slow laptop."""
+    window.ask("tell_draw_cost")
+    state = window.state()
+    cost = state["draw_cost"]
+    # Those below the window's edge are not drawn.
+    assert len(cost) >= 8
+    assert sum(cost.values()) < 0.2 * state["yardstick"], cost
