@@ -128,17 +128,31 @@ def _match_rate(scene: bpy.types.Scene, rate: float, notes: list[str]) -> None:
 
 
 def _clip(take: Take, clip_path: str | Path | None, notes: list[str]) -> bpy.types.MovieClip | None:
-    path = clip_of(take) if clip_path is None else Path(clip_path)
-    if path is None:
+    told = clip_of(take) if clip_path is None else Path(clip_path)
+    if told is None:
         return None
-    if not path.exists():
-        notes.append(f"The clip {path.name} is not at {path.parent}, so no footage stands behind the camera.")
+    path = _found_clip(told)
+    if path is None:
+        notes.append(
+            f"The clip {told.name} is not at {told.parent}, so no footage stands behind the camera; put it beside the "
+            ".blend and apply the take again."
+        )
         return None
     try:
         return take_camera.load_clip(path)
     except RuntimeError:
         notes.append(f"Blender cannot show {path.name}, so no footage stands behind the camera.")
         return None
+
+
+def _found_clip(path: Path) -> Path | None:
+    """Where a clip is: where it was, or by its name beside the .blend or where Blender has it open."""
+    candidates = [path]
+    if bpy.data.filepath:
+        candidates.append(Path(bpy.data.filepath).parent / path.name)
+    opened = (Path(bpy.path.abspath(clip.filepath)) for clip in bpy.data.movieclips)
+    candidates += [one for one in opened if one.name == path.name]
+    return next((one for one in candidates if one.exists()), None)
 
 
 def _add_camera(scene: bpy.types.Scene, take: Take, applied: AppliedTake, frames: Iterable[float], fresh: bool) -> None:

@@ -225,6 +225,23 @@ def test_a_missing_clip_is_a_note(scene: bpy.types.Scene, make_take: MakeTake, t
     assert any("gone.mp4" in note for note in applied.notes)
 
 
+def test_a_clip_that_moved_along_with_the_file_is_found(
+    scene: bpy.types.Scene, make_take: MakeTake, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    clip = make_clip(5)
+    take = make_take(5, source=str(tmp_path / "elsewhere" / clip.name))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    applied = take_scene.apply_take(bpy.context.scene, take)
+    assert Path(bpy.path.abspath(applied.clip.filepath)) == clip
+    assert not any("is not at" in note for note in applied.notes)
+    # Not beside the file, but open in Blender.
+    clip = clip.rename(tmp_path.parent / clip.name)
+    applied.clip.filepath = str(clip)
+    found = take_scene.apply_take(bpy.context.scene, take).clip
+    assert Path(bpy.path.abspath(found.filepath)) == clip
+    clip.unlink()
+
+
 @pytest.mark.parametrize("frames", [0, 5])
 def test_a_take_without_hands_is_refused_in_a_sentence(
     scene: bpy.types.Scene, make_take: MakeTake, frames: int
