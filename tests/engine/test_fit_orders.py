@@ -97,6 +97,16 @@ def test_hands_that_start_in_the_wrong_order_are_put_right() -> None:
     assert (found.left.translation[:, 2] > found.right.translation[:, 2] + 0.02).all()
 
 
+def test_between_windows_no_hand_jumps() -> None:
+    take = _crossed()
+    # Of the second half nothing is said of both: alone it would stay in the order of the sizes.
+    take.pair.valid[9:] = False
+    found = solve(take, fit=replace(_ANY, window=10, overlap=4))
+    deeper = found.left.translation[:, 2] - found.right.translation[:, 2]
+    assert (deeper > 0.02).all()
+    assert np.abs(np.diff(deeper)).max() < 0.02
+
+
 def test_hands_apart_are_solved_as_before() -> None:
     take = scene(10, sides=SIDES, noise=0.5, seed=3, apart=0.4).take
     found, without = solve(take), solve(take, fit=FitSettings(order=False))

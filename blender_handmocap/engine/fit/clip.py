@@ -227,7 +227,9 @@ def _through_windows(
         solved = window.solve(start, steps=settings.clip_steps, cancelled=report.cancelled)
         report.check()
         if settings.order:
-            solved = best_order(window, solved, spheres, report.cancelled)
+            # The frames of the window before say which hand lies in front: between windows none may jump.
+            settled = frame < (first + settings.overlap if first else 0)
+            solved = best_order(window, solved, spheres, settled=settled, cancelled=report.cancelled)
             report.check()
         if settings.contact:
             solved = _held_together(take, window, solved, spheres, report)

@@ -28,9 +28,17 @@ _NEAREST: Final = 1e-6
 
 
 def best_order(
-    window: Window, state: HandState, spheres: SphereSet, cancelled: Callable[[], bool] | None = None
+    window: Window,
+    state: HandState,
+    spheres: SphereSet,
+    *,
+    settled: NDArray[np.bool_],
+    cancelled: Callable[[], bool] | None = None,
 ) -> HandState:
-    """The window's hands in the cheapest order that was found; `state` is solved already."""
+    """The window's hands in the cheapest order that was found; `state` is solved already.
+
+    Stretches with `settled` (B,) hands, those of the window before, go on in the order that these have.
+    """
     near = window.near_pairs(state)
     if not near.size:
         return state
@@ -42,7 +50,12 @@ def best_order(
     for stretch in _stretches(window.time[left[meeting]], settings.order_break):
         rows = meeting[stretch]
         distance = np.linalg.norm(state.translation[:, left[rows]], axis=0)
-        for slide in (before[rows], behind[rows]):
+        known = settled[left[rows]]
+        ways = [before[rows], behind[rows]]
+        if known.any():
+            # No hand gets to the other's far side while they overlap.
+            ways = [ways[int(np.argmin([np.abs(way[known]).sum() for way in ways]))]]
+        for slide in ways:
             share = np.abs(slide) / np.maximum(distance, _NEAREST)
             if np.abs(slide).max() < settings.order_least or np.median(share) > settings.order_farthest:
                 continue
@@ -52,7 +65,7 @@ def best_order(
             start = _slid(state, left[rows], slide)
             other = window.solve(start, steps=settings.clip_steps, frames=touched, cancelled=cancelled)
             found = _judged(window, other)
-            if found < cost - settings.order_gain:
+            if known.any() or found < cost - settings.order_gain:
                 state, cost = other, found
     return state
 
