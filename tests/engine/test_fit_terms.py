@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from blender_handmocap.engine.fit import spatial
+from blender_handmocap.engine.fit import solver, spatial
 from blender_handmocap.engine.fit.energy import Energy
 from blender_handmocap.engine.fit.kinematics import Chain, HandState
 from blender_handmocap.engine.fit.observations import Seen
@@ -187,6 +189,20 @@ def test_whole_energy_has_the_gradient_it_claims(chain: Chain) -> None:
     for hand in range(COUNT):
         assert np.linalg.eigvalsh(found.matrix[hand]).min() > 0.0
         np.testing.assert_allclose(found.matrix[hand], found.matrix[hand].T, atol=1e-8)
+
+
+def test_many_hands_cost_what_each_costs_and_no_memory_for_all_at_once(chain: Chain) -> None:
+    state = random_state(40 * solver.CHUNK + 7)
+    seen = seen_from(chain, state)
+    want = Energy(chain, FitSettings()).evaluate(state, seen).cost
+    energy = Energy(chain, FitSettings())
+    tracemalloc.start()
+    found = solver.costs(energy, state, seen)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, want, rtol=1e-9)
+    assert peak < 5e6
+    assert solver.costs(energy, state.take(np.arange(0)), seen.take(np.arange(0))).shape == (0,)
 
 
 def moving_state(count: int, seed: int = 0) -> HandState:

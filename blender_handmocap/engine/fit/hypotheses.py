@@ -162,7 +162,7 @@ def _from_neighbours(
         source = np.clip(doubtful + shift, 0, seen.count - 1)
         starts.append(start.placed(energy.chain, best.take(source), part, energy.settings))
     tiled = np.tile(np.arange(len(doubtful)), len(starts))
-    value = energy.evaluate(concatenate(starts), part.take(tiled)).cost.reshape(len(starts), -1)
+    value = solver.costs(energy, concatenate(starts), part.take(tiled)).reshape(len(starts), -1)
     pick = value.argmin(0)
     first = starts[0]
     for k in range(1, len(starts)):

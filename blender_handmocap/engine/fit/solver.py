@@ -59,6 +59,12 @@ def minimise(
     )
 
 
+def costs(energy: Energy, state: HandState, seen: Seen) -> Array:
+    """(B,) the energy of each of many hands, as many side by side as `minimise` takes."""
+    pieces = [np.arange(first, min(first + CHUNK, state.count)) for first in range(0, state.count, CHUNK)]
+    return np.concatenate([np.zeros(0), *(energy.cost(state.take(piece), seen.take(piece)) for piece in pieces)])
+
+
 def _minimise(
     energy: Energy, start: HandState, seen: Seen, steps: int, prediction: Prediction | None, tolerance: float
 ) -> Solution:
