@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The take on a character."""
+"""The character, its bones, and how much of the hands it takes over."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import Any
 
 import bpy
 
-from ..bridge import bake_preview
 from ..engine.rigs.preset import NEEDED_ROLES
 from ..operators.character import (
-    HANDMOCAP_OT_bake_character,
-    HANDMOCAP_OT_leave_preview,
     HANDMOCAP_OT_load_bones,
-    HANDMOCAP_OT_preview_character,
     HANDMOCAP_OT_recognise_character,
     HANDMOCAP_OT_save_bones,
 )
@@ -48,7 +44,6 @@ class HANDMOCAP_PT_character(SidebarPanel, bpy.types.Panel):
             layout.prop(how, "scale")
             layout.prop(how, "shift")
         layout.prop(how, "contact")
-        _draw_bake(layout, context)
 
 
 def missing_of(chosen: Any) -> list[str]:
@@ -59,30 +54,6 @@ def missing_of(chosen: Any) -> list[str]:
         for entry in chosen.bones
         if entry.side in sides and entry.role in NEEDED_ROLES and not entry.bone
     ]
-
-
-def _draw_bake(layout: Any, context: bpy.types.Context) -> None:
-    chosen = context.scene.handmocap
-    how = chosen.retarget
-    column = layout.column()
-    column.prop(chosen, "character_offset")
-    column.prop_search(how, "sync_marker", context.scene, "timeline_markers", text="Marker")
-    if how.sync_marker:
-        column.prop(how, "sync_frame")
-    column = layout.column(heading="Range")
-    column.prop(how, "use_range", text="Part")
-    if how.use_range:
-        pair = column.column(align=True)
-        pair.prop(how, "range_start")
-        pair.prop(how, "range_end")
-    layout.prop(how, "edited")
-    row = layout.row(align=True)
-    row.operator(HANDMOCAP_OT_preview_character.bl_idname, icon="HIDE_OFF")
-    if bake_preview.shown(chosen.character):
-        row.operator(HANDMOCAP_OT_leave_preview.bl_idname, text="", icon="LOOP_BACK")
-    column = layout.column()
-    column.scale_y = 1.4
-    column.operator(HANDMOCAP_OT_bake_character.bl_idname, icon="KEYFRAME")
 
 
 class HANDMOCAP_UL_bones(bpy.types.UIList):
