@@ -36,8 +36,11 @@ _DAMAGE: Final = (OSError, ValueError, EOFError, zipfile.BadZipFile)
 class PartialWork:
     """Chunks of one request, in order; each a span of frames, whose numbers are in the record `frame`."""
 
-    def __init__(self, folder: Path, request: Mapping[str, Any], *, resume: bool) -> None:
-        """Open the folder for `request` (plain JSON); without `resume` what it held is thrown away."""
+    def __init__(self, folder: Path, request: Mapping[str, Any], *, resume: bool, whole: int = 0) -> None:
+        """Open the folder for `request` (plain JSON); without `resume` what it held is thrown away.
+
+        A last chunk of fewer than `whole` frames was cut short, and is seen again: chunks end where nothing looks back.
+        """
         self.folder = folder
         self._request = json.dumps(request, sort_keys=True, indent=1)
         self.lengths: list[int] = []
@@ -47,7 +50,7 @@ class PartialWork:
         self.state: Arrays = {}
         try:
             if resume and folder.is_dir():
-                self._load()
+                self._load(whole)
             else:
                 shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ class PartialWork:
     def _file(self, name: str) -> Path:
         return self.folder / name
 
-    def _load(self) -> None:
+    def _load(self, whole: int) -> None:
         request = self._file("request.json")
         if request.exists() and request.read_text(encoding="utf-8") != self._request:
             raise BadInputError(
@@ -73,6 +76,8 @@ class PartialWork:
                 records, state = _read(path)
             except _DAMAGE:
                 # A disk may lose what a kill does not: what follows a damaged chunk is seen again.
+                break
+            if len(records[_NUMBER]) < whole:
                 break
             self._count(records, state)
         for stale in self.folder.glob("chunk_*.npz"):

@@ -108,7 +108,7 @@ def capture(
         raise BadInputError(f"{source} is a camera and has no end; use the live command to capture it.")
 
     def open_work() -> PartialWork:
-        return PartialWork(partial_folder(out), _request(source, settings), resume=resume)
+        return PartialWork(partial_folder(out), _request(source, settings), resume=resume, whole=_CHUNK)
 
     seen, work, stopped = _seen(footage, settings, open_work, on_progress, on_preview, on_part, cancelled)
     give_back()
@@ -220,7 +220,7 @@ def _see(
             _keep(work, records, seer)
             return True
         hands = seer.step(frame.image, time=frame.time, film_focal=frame.film_focal)
-        records.append(frame.index, frame.time, hands, seer.read)
+        records.append(frame.index, frame.time, hands, seer.read, seer.late)
         if on_preview is not None:
             on_preview(draw_points(frame.image, [hand.points2d for _, hand in hands]), frame.index)
         if on_progress is not None:
@@ -244,7 +244,7 @@ def _frames_from(footage: Footage, start: str, end: str, *, resumed: bool) -> It
 
 def _keep(work: PartialWork, records: Records, seer: Seer) -> None:
     if len(records):
-        work.append(records.arrays(), seer.state())
+        work.append(records.arrays(), seer.checkpoint())
 
 
 def write_overlay_of(

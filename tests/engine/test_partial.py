@@ -44,6 +44,15 @@ def test_a_damaged_chunk_ends_what_can_be_used(tmp_path: Path) -> None:
     assert not (tmp_path / "p" / "chunk_00002.npz").exists()
 
 
+def test_a_last_chunk_that_was_cut_short_is_seen_again(tmp_path: Path) -> None:
+    work = filled(tmp_path / "p")
+    work.append({"frame": np.arange(30, 34)}, {"next": np.array(34)})
+    assert len(work) == 34
+    again = PartialWork(tmp_path / "p", REQUEST, resume=True, whole=10)
+    assert len(again) == 30 and again.last == 29 and again.state["next"] == 30
+    assert not (tmp_path / "p" / "chunk_00003.npz").exists()
+
+
 def test_a_half_written_chunk_is_no_chunk(tmp_path: Path) -> None:
     filled(tmp_path / "p", chunks=1)
     (tmp_path / "p" / "chunk_00001.npz.77.tmp").write_bytes(b"half")

@@ -78,14 +78,16 @@ def test_a_stopped_clip_goes_on_as_if_it_had_not_stopped(clip: Path) -> None:
     frames = list(footage.frames())
     whole, first, second = Records(), Records(), Records()
     seer, begun = Seer(camera, CPU), Seer(camera, CPU)
-    for frame in frames:
-        whole.append(frame.index, frame.time, seer.step(frame.image, time=frame.time))
+    for number, frame in enumerate(frames):
+        whole.append(frame.index, frame.time, seer.step(frame.image, time=frame.time), late=seer.late)
+        if number == 4:
+            seer.checkpoint()
     for frame in frames[:5]:
-        first.append(frame.index, frame.time, begun.step(frame.image, time=frame.time))
+        first.append(frame.index, frame.time, begun.step(frame.image, time=frame.time), late=begun.late)
     resumed = Seer(camera, CPU)
-    resumed.restore(begun.state())
+    resumed.restore(begun.checkpoint())
     for frame in frames[5:]:
-        second.append(frame.index, frame.time, resumed.step(frame.image, time=frame.time))
+        second.append(frame.index, frame.time, resumed.step(frame.image, time=frame.time), late=resumed.late)
     uninterrupted = take_from(whole.arrays(), footage, camera, CPU)
     continued = take_from(joined([first.arrays(), second.arrays()]), footage, camera, CPU)
     for side in ("left", "right"):
@@ -93,6 +95,31 @@ def test_a_stopped_clip_goes_on_as_if_it_had_not_stopped(clip: Path) -> None:
         assert (a.state == b.state).all()
         np.testing.assert_allclose(a.seen2d, b.seen2d, atol=1e-5)
         np.testing.assert_allclose(a.confidence, b.confidence, atol=1e-5)
+
+
+def test_a_hand_found_late_is_followed_back(clip: Path) -> None:
+    footage, camera = open_footage(clip), Camera.estimated(480, 360)
+    frames = list(footage.frames())
+    plain, blind, cut = Seer(camera, CPU), Seer(camera, CPU), Seer(camera, CPU)
+    truth = [plain.step(frame.image, time=frame.time) for frame in frames[:8]]
+    known, forgotten = Records(), Records()
+    for number, frame in enumerate(frames[:8]):
+        for seer, records in ((blind, known), (cut, forgotten)):
+            # Nothing is searched in the first five pictures.
+            plan = seer._tracker.plan
+            plan.expected_hands, plan.waited = (0, 0) if number < 5 else (2, 99)
+            seen = seer.step(frame.image, time=frame.time)
+            records.append(frame.index, frame.time, seen, late=seer.late)
+            if seer is cut and number == 3:
+                seer.checkpoint()
+        assert bool(seen) == (number >= 5)
+    assert known.arrays()["count"].tolist() == [2] * 8
+    assert forgotten.arrays()["count"].tolist() == [0] * 4 + [2] * 4
+    for number, hands in enumerate(known.seen):
+        for _, seen_late in hands:
+            nearest = min(np.abs(seen_late.points2d - one.points2d).mean() for _, one in truth[number])
+            assert nearest < 4.0
+            assert seen_late.confidence > 0.0
 
 
 def test_only_one_hand_can_be_wanted(clip: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -37,8 +38,12 @@ from .palms import PalmDetector
 from .records import Arrays, Records, joined
 from .regions import load_or_explain as load_finder_or_explain
 from .search import Area, SearchPlan
-from .tracker import Refused, Track, Tracker
+from .tracker import Past, Refused, Track, Tracker
 
+_BACK: Final = 15
+"""pictures through which a hand that was just found is followed back, offline"""
+_BACK_BYTES: Final = 64 * 2**20
+"""... as far as so much memory holds them"""
 _CANDIDATES: Final = 4
 """Hands followed at most offline: the performer's two are chosen over the whole clip."""
 
@@ -81,6 +86,9 @@ class Seer:
         """looks at both hands at once where they are near each other"""
         self.read: PairReading | None = None
         """what it read in the last picture"""
+        self.late: list[tuple[int, int, Observation]] = []
+        """(pictures ago, track, observation) of hands found in the last picture, followed back"""
+        self._past: deque[Past] = deque()
         self._sides = SideAssigner(settings.hands)
         watched = settings.mode == "best" and not settings.camera_path
         self._motion = CameraMotion() if watched else None
@@ -107,7 +115,17 @@ class Seer:
             self._tracker.tracks, self._tracker.refused = [], []
             self._tracker.area = replace(self._tracker.area, width=image.shape[1], height=image.shape[0])
         size = (image.shape[1], image.shape[0])
-        seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in self._tracker.step(image, time)]
+        tracked = self._tracker.step(image, time)
+        seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in tracked]
+        if self.settings.mode == "best":
+            self.late = [
+                (ago, hand.track, self._observed(hand.seen, hand.motion, size))
+                for number in self._tracker.adopted
+                for ago, hand in self._tracker.traced_back(number, self._past)
+            ]
+            self._past.appendleft(Past(image, time, [hand.seen for hand in tracked]))
+            while len(self._past) > min(_BACK, _BACK_BYTES // max(image.nbytes, 1)):
+                self._past.pop()
         self.read = self._both(image, time, seen)
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
@@ -142,6 +160,11 @@ class Seer:
         if self.watch is None or self.read is None:
             return hands
         return with_live(hands, self.read, self.watch.network.calibration, (self.camera.width, self.camera.height))
+
+    def checkpoint(self) -> Arrays:
+        """The `state` of a point behind which nothing is looked at again, so that a clip may be cut there."""
+        self._past.clear()
+        return self.state()
 
     def state(self) -> Arrays:
         """Everything the next picture depends on, so that a stopped clip goes on as if it had not stopped."""
@@ -328,7 +351,7 @@ def see(
         if cancelled is not None and cancelled():
             raise CancelledError("Seeing was stopped; nothing was kept.")
         seen = seer.step(frame.image, time=frame.time, film_focal=frame.film_focal)
-        records.append(frame.index, frame.time, seen, seer.read)
+        records.append(frame.index, frame.time, seen, seer.read, seer.late)
         if on_frame is not None:
             on_frame(frame, seen)
         if on_progress is not None:

@@ -34,10 +34,8 @@ class Records:
 
     frame: list[int] = field(default_factory=list)
     time: list[float] = field(default_factory=list)
-    count: list[int] = field(default_factory=list)
-    """hands in each picture"""
-    track: list[int] = field(default_factory=list)
-    seen: list[Observation] = field(default_factory=list)
+    seen: list[list[tuple[int, Observation]]] = field(default_factory=list)
+    """track and observation of the hands in each picture"""
     read: list[PairReading | None] = field(default_factory=list)
     """what was read of both hands of each picture at once"""
 
@@ -45,30 +43,40 @@ class Records:
         return len(self.frame)
 
     def append(
-        self, frame: int, time: float, seen: Sequence[tuple[int, Observation]], read: PairReading | None = None
+        self,
+        frame: int,
+        time: float,
+        seen: Sequence[tuple[int, Observation]],
+        read: PairReading | None = None,
+        late: Sequence[tuple[int, int, Observation]] = (),
     ) -> None:
-        """Add a picture, its (track, observation) pairs and what was read of both hands at once."""
+        """Add a picture, its (track, observation) pairs and what was read of both hands at once.
+
+        `late`: (pictures ago, track, observation) of what is known only now of pictures before; those that lie before
+        these records are left out.
+        """
         self.frame.append(frame)
         self.time.append(time)
-        self.count.append(len(seen))
+        self.seen.append(list(seen))
         self.read.append(read)
-        for track, observation in seen:
-            self.track.append(track)
-            self.seen.append(observation)
+        for ago, track, observation in late:
+            if ago < len(self.seen):
+                self.seen[-1 - ago].append((track, observation))
 
     def arrays(self) -> Arrays:
         """Arrays that can be concatenated key by key with those of the pictures that follow."""
         arrays: Arrays = {
             "frame": np.array(self.frame, np.int64),
             "time": np.array(self.time, np.float64),
-            "count": np.array(self.count, np.int64),
-            "track": np.array(self.track, np.int64),
+            "count": np.array([len(hands) for hands in self.seen], np.int64),
+            "track": np.array([track for hands in self.seen for track, _ in hands], np.int64),
             "pair": np.array([one is not None for one in self.read], bool),
             **rows([one for one in self.read if one is not None]),
             **maps.rows([None if one is None else one.maps for one in self.read]),
         }
+        observations = [observation for hands in self.seen for _, observation in hands]
         for name in _OBSERVED:
-            values = [getattr(one, name) for one in self.seen]
+            values = [getattr(one, name) for one in observations]
             arrays[name] = np.array(values, np.float32).reshape(len(values), *_SHAPES.get(name, ()))
         return arrays
 

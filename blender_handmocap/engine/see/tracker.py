@@ -130,6 +130,16 @@ class TrackedHand:
     """distance from the predicted place, in shares of the hand's box"""
 
 
+@dataclass(frozen=True)
+class Past:
+    """A picture before the newest one, and what was seen in it."""
+
+    image: Image
+    time: float
+    """seconds"""
+    hands: list[SeenHand]
+
+
 @dataclass
 class Tracker:
     """The tracks of a clip; `step` takes its pictures in order."""
@@ -141,9 +151,12 @@ class Tracker:
     tracks: list[Track] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     next_id: int = 0
+    adopted: list[int] = field(default_factory=list)
+    """tracks that began, or came back, in the newest picture"""
 
     def step(self, image: Image, time: float) -> list[TrackedHand]:
         """The hands of the next picture (H, W, 3), at `time` seconds."""
+        self.adopted = []
         following = [track for track in self.tracks if not track.lost]
         seen = self._follow(image, following, time)
         found = [(track, hand) for track, hand in zip(following, seen, strict=True) if hand is not None]
@@ -159,10 +172,30 @@ class Tracker:
             for hand in self._new_hands(image, places, known, time):
                 if len(result) < self.plan.most_hands:
                     result.append(self._adopt(hand, time))
+                    self.adopted.append(result[-1].track)
             if len(result) >= self.plan.expected_hands:
                 break
         self.plan.learn(len(result))
         return result
+
+    def traced_back(self, number: int, past: Iterable[Past]) -> list[tuple[int, TrackedHand]]:
+        """An adopted track in the pictures before it was found, newest first, until it is lost: (pictures ago, hand).
+
+        A hand that comes in is followed sooner than it is found; what is seen joins the hands of `past`.
+        """
+        track = next(one for one in self.tracks if one.id == number)
+        # Time runs backwards here.
+        track = replace(track, time=-track.time, velocity=-track.velocity)
+        traced: list[tuple[int, TrackedHand]] = []
+        for ago, earlier in enumerate(past, start=1):
+            hand = self._follow(earlier.image, [track], -earlier.time)[0]
+            crowded = len(earlier.hands) >= self.plan.most_hands
+            if hand is None or crowded or any(_are_one(hand, other) for other in earlier.hands):
+                break
+            traced.append((ago, _tracked(track, hand, -earlier.time)))
+            earlier.hands.append(hand)
+            track = _moved_on(track, hand, -earlier.time)
+        return traced
 
     def _follow(self, image: Image, tracks: list[Track], time: float) -> list[SeenHand | None]:
         right = [track.right for track in tracks]
