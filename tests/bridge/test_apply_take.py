@@ -83,6 +83,9 @@ def shown_clip_frame(scene: bpy.types.Scene) -> int:
     """The clip frame behind the camera at the current frame, counted from 0."""
     background = scene.camera.data.background_images[0]
     if background.source == "IMAGE":
+        # Blender evaluates the curve of the offset and the picture's number side by side; once in many times the
+        # number comes of the offset before.
+        scene.frame_set(scene.frame_current)
         return background.image_user.frame_current - 1
     clip = background.clip
     return scene.frame_current - clip.frame_start + clip.frame_offset
