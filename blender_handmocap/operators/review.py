@@ -89,7 +89,7 @@ class HANDMOCAP_OT_show_points(bpy.types.Operator):
         index = edits.index_at(frames, context.scene.frame_current)
         if not drag_points.show(context.scene, take, index, rigs):
             raise BadInputError("No hand is there in this frame; go to one that shows a hand.")
-        return ["Drag points in the camera's view, then Solve Around."]
+        return ["Drag points in the camera's view, then press Solve Around Changes."]
 
 
 class HANDMOCAP_OT_clear_points(bpy.types.Operator):
