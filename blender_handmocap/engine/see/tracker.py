@@ -152,7 +152,7 @@ class Tracker:
     refused: list[Refused] = field(default_factory=list)
     next_id: int = 0
     adopted: list[int] = field(default_factory=list)
-    """tracks that began, or came back, in the newest picture"""
+    """tracks that began in the newest picture"""
 
     def step(self, image: Image, time: float) -> list[TrackedHand]:
         """The hands of the next picture (H, W, 3), at `time` seconds."""
@@ -171,8 +171,10 @@ class Tracker:
             places = _candidates(palms, regions, doubtful=search.part is not None)
             for hand in self._new_hands(image, places, known, time):
                 if len(result) < self.plan.most_hands:
+                    known_ids = self.next_id
                     result.append(self._adopt(hand, time))
-                    self.adopted.append(result[-1].track)
+                    # What was lost and comes back is bridged better than it is seen in between.
+                    self.adopted.extend(range(known_ids, self.next_id))
             if len(result) >= self.plan.expected_hands:
                 break
         self.plan.learn(len(result))
