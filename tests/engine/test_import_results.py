@@ -35,7 +35,7 @@ def truth() -> dict[str, dict[str, np.ndarray]]:
         angles[:, 1:, 0] = np.linspace(0.2, 0.7, FRAMES)[:, None] * free_hinges(side).free[1:, 0]
         root = rotations.quaternion_from_vector(np.linspace([1.2, 0.2, 0.0], [1.6, -0.2, 0.4], FRAMES))
         rotation = rotations_from_angles(angles, free_hinges(side), root)
-        x = 0.12 if side == "right" else -0.12
+        x = 0.2 if side == "right" else -0.2
         wrist = np.linspace([x, 0.0, 0.6], [x, 0.05, 0.7], FRAMES)
         model = free_hand(side)
         out[side] = {
@@ -153,7 +153,7 @@ def test_the_fitter_finds_the_depth_that_was_made_up(tmp_path: Path) -> None:
     for side, hand in truth().items():
         track = solved.track(side)
         off = np.linalg.norm(track.translation - hand["wrist"], axis=-1)
-        assert off.max() < 0.02, side
+        assert off.max() < 0.004, side
         fingers = [JOINT_NAMES.index("index2"), JOINT_NAMES.index("middle2")]
         bent = rotations.angle_between(track.rotation[:, fingers], hand["rotation"][:, fingers])
         assert np.degrees(bent).max() < 18.0
