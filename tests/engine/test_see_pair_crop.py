@@ -22,11 +22,11 @@ from blender_handmocap.engine.see.pair_crop import (
     Expected,
     PairCropNet,
     PairReading,
-    PairWatch,
     SeenPair,
     crop_of_pair,
     given,
 )
+from blender_handmocap.engine.see.pair_watch import PairWatch
 
 needs_network = pytest.mark.skipif(
     PAIR_CROP_MODEL not in model_cards() or not (MODELS_FOLDER / "mediapipe_hand.onnx").exists(),

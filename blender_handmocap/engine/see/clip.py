@@ -32,8 +32,9 @@ from .landmarks import HandNetwork, SeenHand
 from .maps import load_or_explain as load_maps_or_explain, with_maps
 from .observation import Observation
 from .pair import load_or_explain as load_pair_or_explain, with_pair
-from .pair_crop import Expected, PairReading, PairWatch, load_or_explain as load_pair_crop_or_explain
+from .pair_crop import Expected, PairReading, load_or_explain as load_pair_crop_or_explain
 from .pair_join import Readings, with_live, with_readings
+from .pair_watch import PairWatch
 from .palms import PalmDetector
 from .records import Arrays, Records, joined
 from .regions import load_or_explain as load_finder_or_explain

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When and where the network of both hands looks: at hands that are near each other, at lost ones, at hidden ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..camera import Camera
+from .crops import Array, Image
+from .pair_crop import PRESENT, Expected, PairCropNet, PairReading
+
+_STALE: Final = 2.5
+"""by which the errors of a pair grow until the next picture"""
+_ASKED_AGAIN: Final = 0.15
+"""seconds until the partner of a single hand is asked for again after none was found"""
+_NEAR: Final = 0.8
+"""hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
+_REMEMBERED: Final = 0.6
+"""seconds for which a pair that was seen tells where to look for it"""
+
+Glance = Callable[[Image, Array, float], Expected]
+"""How a picture's hand at points (21, 2) that is a right one with a probability is seen when looked at by itself."""
+
+
+@dataclass
+class PairWatch:
+    """Lets the network look where two hands are near each other, or one of them is lost."""
+
+    network: PairCropNet
+    lost_only: bool = False
+    """look only where one of two hands is lost: live, where time is short"""
+    glance: Glance | None = None
+    """looks for the partner of a single hand; None: it is not asked for"""
+    last: tuple[Expected, Expected] | None = None
+    """the pair as it was seen or read last"""
+    time: float = -math.inf
+    """seconds, when both hands were seen last: what was only read keeps no hand alive"""
+    again: float = -math.inf
+    """seconds, until when the partner of a single hand is not asked for"""
+
+    def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
+        """What the next picture shows of a pair; `hands`: those that were found in it."""
+        if self.last is not None and not 0.0 <= time - self.time <= _REMEMBERED:
+            self.last = None
+        near = _nearest_two(hands)
+        if near is not None and self.lost_only:
+            left, right = (replace(hand, error=hand.error * _STALE) for hand in near)
+            self.last, self.time = (left, right), time
+            return None
+        expected: Sequence[Expected] | None = near or self._remembered(hands)
+        if expected is None:
+            return self._partner(image, time, hands, camera)
+        reading = self.network.look(image, expected, camera)
+        if reading is None or not reading.both:
+            return None
+        left, right = reading.expected(self.network.calibration, doubt=_STALE)
+        self.last = (left, right)
+        if near is not None:
+            self.time = time
+        return reading
+
+    def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
+        """What is read beside a single hand whose partner nobody saw: hidden from the first picture on, perhaps."""
+        if self.glance is None or len(hands) != 1 or time < self.again:
+            return None
+        slot = int(hands[0].right >= PRESENT)
+        known: list[Expected | None] = [None, None]
+        known[slot] = hands[0]
+        reading = self.network.look(image, known, camera)
+        if reading is None or not reading.is_sure_of(1 - slot):
+            self.again = time + _ASKED_AGAIN
+            return None
+        known[1 - slot] = self.glance(image, reading.points[1 - slot], float(1 - slot))
+        closer = self.network.look(image, known, camera)
+        return None if closer is None or not closer.both else replace(closer, partner=True)
+
+    def _remembered(self, hands: Sequence[Expected]) -> list[Expected] | None:
+        """Where both hands should be: those that were found, and the others as they were seen last."""
+        if self.last is None or len(hands) > 1:
+            return None
+        known = list(self.last)
+        if hands:
+            distance = [float(np.linalg.norm(hand.points - hands[0].points, axis=-1).mean()) for hand in self.last]
+            known[int(np.argmin(distance))] = hands[0]
+        return known
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the next picture depends on."""
+        last = self.last or ()
+        rows = {f"pair_{f.name}": np.array([getattr(hand, f.name) for hand in last]) for f in fields(Expected)}
+        return {**rows, "pair_time": np.array(self.time), "pair_again": np.array(self.again)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a `state`."""
+        rows = [{f.name: state[f"pair_{f.name}"][k] for f in fields(Expected)} for k in range(len(state["pair_right"]))]
+        hands = [Expected(**{**row, "right": float(row["right"])}) for row in rows]
+        self.last = (hands[0], hands[1]) if hands else None
+        self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
+
+
+def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:
+    """The left and the right one of the two hands that are nearest to each other, if they are near."""
+    best: tuple[float, Expected, Expected] | None = None
+    for i, first in enumerate(hands):
+        for second in hands[i + 1 :]:
+            gap = float(np.linalg.norm(first.points[:, None] - second.points[None], axis=-1).min())
+            extent = max(float(np.ptp(hand.points, axis=0).max()) for hand in (first, second))
+            share = gap / max(extent, 1.0)
+            if share <= _NEAR and (best is None or share < best[0]):
+                best = (share, first, second)
+    if best is None:
+        return None
+    left, right = sorted(best[1:], key=lambda hand: hand.right)
+    return [left, right]
