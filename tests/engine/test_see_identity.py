@@ -211,3 +211,20 @@ def test_online_only_the_wanted_hand() -> None:
     assigner = SideAssigner(hands="left")
     sides = assigner.assign([(0, observation(0.95)), (1, observation(0.05))])
     assert list(sides) == ["left"]
+
+
+def test_two_tracks_that_take_turns_on_one_blurred_hand_are_one_side() -> None:
+    story = Story().tell(0, range(11), still(100), right=0.9)
+    for frames in (range(18, 19), range(25, 27)):
+        story.tell(0, frames, still(104), right=0.5, confidence=0.5)
+    # Found a second time while the first track loses it, and unsure of its side for long.
+    story.tell(1, range(9, 27), still(108), right=0.45, confidence=0.4).tell(1, range(27, 36), still(100), right=0.9)
+    labels = story.labels()
+    assert LEFT not in labels.values()
+    assert all(any(labels.get((frame, track)) == RIGHT for track in (0, 1)) for frame in range(36))
+
+
+def test_a_hand_laid_upon_the_other_one_is_a_hand_of_its_own() -> None:
+    story = Story().tell(0, range(30), still(100), right=0.9).tell(1, range(10, 30), still(115), right=0.3)
+    labels = story.labels()
+    assert {label for (_, track), label in labels.items() if track == 1} == {LEFT}

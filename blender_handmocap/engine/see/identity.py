@@ -45,6 +45,8 @@ _WHOLE_CLIP: Final = 1.0
 """... in clips that last so many seconds"""
 _LONG_GAP: Final = 0.3
 """Seconds without a picture of the hand after which it may have been exchanged."""
+_TAKEN_OVER: Final = 0.35
+"""hand boxes between a track that loses its hand, or finds it again, and the one that sees it in between"""
 _CLOSE: Final = 0.5
 """Distance of two hands, in hand boxes, at which tracks may have been exchanged."""
 _FLIP_SPAN: Final = 9
@@ -58,6 +60,10 @@ _MOMENT: Final = 0.12
 """seconds"""
 _SAME_PLACE: Final = 0.4
 """hand boxes, beside what a hand can move in that time"""
+_UPON: Final = 0.35
+"""Distance of two hands, in hand boxes, at which one may be a second look at the other."""
+_OWN_EVIDENCE: Final = 1.0
+"""Evidence of its side by which such a one is a hand of its own."""
 _STATES_KEPT: Final = 256
 
 
@@ -164,6 +170,8 @@ class _Piece:
     """evidence for right"""
     worth: float
     """what it costs to leave it out; negative when it is better left out"""
+    upon: bool = False
+    """nearly always in the place of another hand"""
 
 
 def decide_sides(seen: Sightings, hands: Hands = "auto", *, ordered: bool = True) -> IntArray:
@@ -199,7 +207,8 @@ def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
     sizes = np.maximum(np.ptp(seen.points, axis=1).max(1), 1.0)
     largest = float(np.percentile(sizes, 95))
     strength = np.array([evidence(r, c) for r, c in zip(seen.right, seen.confidence, strict=True)])
-    close = _close_pictures(seen, centres, sizes)
+    close = _close_pictures(seen, centres, sizes, _CLOSE)
+    upon = _close_pictures(seen, centres, sizes, _UPON)
     pieces = []
     for track in np.unique(seen.track):
         rows = np.flatnonzero(seen.track == track)
@@ -221,6 +230,7 @@ def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
                     size=float(np.median(sizes[part])),
                     score=float(strength[part].sum()) * _EVIDENCE_WEIGHT,
                     worth=float((seen.confidence[part] - _DOUBT).sum()) * near,
+                    upon=bool(upon[part].mean() > 0.5),
                 )
             )
     return sorted(pieces, key=lambda piece: (piece.first, piece.last))
@@ -231,11 +241,26 @@ def _cuts(seen: Sightings, rows: IntArray, centres: Array, sizes: Array, close: 
     gaps = np.diff(seen.time[rows])
     jumps = np.linalg.norm(np.diff(centres[rows], axis=0), axis=1) / sizes[rows][1:]
     cuts = {int(i) + 1 for i in np.flatnonzero((gaps > _LONG_GAP) | (jumps > _JUMP))}
+    cuts |= _taken_over(seen, rows, centres, sizes)
     near = close[rows]
     # One cut where hands come close and one where they part.
     cuts |= {int(i) + 1 for i in np.flatnonzero(near[1:] != near[:-1])}
     logits = np.clip(np.log(np.clip(seen.right[rows], 1e-4, 1) / np.clip(1 - seen.right[rows], 1e-4, 1)), -3, 3)
     return cuts | _flips(logits)
+
+
+def _taken_over(seen: Sightings, rows: IntArray, centres: Array, sizes: Array) -> set[int]:
+    """Where another track saw the hand that this one had lost: in one piece, it would stand in that one's way."""
+    frames = seen.frame[rows]
+    others = np.flatnonzero(seen.track != seen.track[rows[0]])
+    cuts: set[int] = set()
+    for i in np.flatnonzero(np.diff(frames) > 1):
+        between = others[(seen.frame[others] > frames[i]) & (seen.frame[others] < frames[i + 1])]
+        if len(between):
+            ends = np.array([centres[rows[i]] - centres[between[0]], centres[rows[i + 1]] - centres[between[-1]]])
+            if np.linalg.norm(ends, axis=1).min() < _TAKEN_OVER * sizes[rows[i]]:
+                cuts.add(int(i) + 1)
+    return cuts
 
 
 def _flips(logits: Array) -> set[int]:
@@ -257,15 +282,15 @@ def _flips(logits: Array) -> set[int]:
     return cuts
 
 
-def _close_pictures(seen: Sightings, centres: Array, sizes: Array) -> NDArray[np.bool_]:
-    """(D,) rows whose hand is close to another one in the same picture."""
+def _close_pictures(seen: Sightings, centres: Array, sizes: Array, closeness: float) -> NDArray[np.bool_]:
+    """(D,) rows whose hand is within so many hand boxes of another one in the same picture."""
     close = np.zeros(len(seen.frame), bool)
     for shift in range(1, len(close)):
         same = seen.frame[shift:] == seen.frame[:-shift]
         if not same.any():
             break
         first, second = np.flatnonzero(same), np.flatnonzero(same) + shift
-        near = np.linalg.norm(centres[first] - centres[second], axis=1) < _CLOSE * np.minimum(
+        near = np.linalg.norm(centres[first] - centres[second], axis=1) < closeness * np.minimum(
             sizes[first], sizes[second]
         )
         close[first[near]] = close[second[near]] = True
@@ -292,7 +317,8 @@ def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> lis
                 before = None if last[label] == NOBODY else pieces[last[label]]
                 if before is not None and before.last >= piece.first:
                     continue
-                against = max(0.0, -piece.score * _sign(SIDES[label]))
+                others_upon = piece.upon and _last_of_other(last, label, pieces, piece)
+                against = max(0.0, (_OWN_EVIDENCE if others_upon else 0.0) - piece.score * _sign(SIDES[label]))
                 link = 0.0
                 if ordered:
                     others = [pieces[at] for other, at in enumerate(last) if other != label and at != NOBODY]
@@ -307,6 +333,11 @@ def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> lis
         labels.append(chain.label)
         chain = chain.before
     return labels[::-1]
+
+
+def _last_of_other(last: tuple[int, ...], label: int, pieces: list[_Piece], piece: _Piece) -> bool:
+    """Whether the other side has a hand while this piece lasts."""
+    return any(at != NOBODY and pieces[at].last >= piece.first for other, at in enumerate(last) if other != label)
 
 
 @dataclass(frozen=True)
