@@ -23,6 +23,8 @@ PACKAGE: Final = ROOT / "blender_handmocap"
 _WRITING: Final = threading.Lock()
 _RUNNING: Final[set[subprocess.Popen[bytes]]] = set()
 """Programs running into log files."""
+_ENDING: Final = threading.Event()
+"""Everything is ended: what another thread is just starting, too."""
 
 
 class BuildError(Exception):
@@ -98,6 +100,8 @@ def call_logged(
         )
         with _WRITING:
             _RUNNING.add(process)
+        if _ENDING.is_set():
+            _end(process)
         try:
             return Logged(process.wait(seconds), log)
         except subprocess.TimeoutExpired:
@@ -110,6 +114,7 @@ def call_logged(
 
 def end_everything() -> None:
     """End what runs into log files, wherever it was started: Ctrl-C reaches neither its threads nor its sessions."""
+    _ENDING.set()
     for process in tuple(_RUNNING):
         _end(process)
 

@@ -115,3 +115,20 @@ def test_nothing_outlives_a_stopped_build(tmp_path: Path, how: signal.Signals) -
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+LATE = """
+import pathlib, sys
+from tools import console
+
+console.end_everything()
+print(console.call_logged([sys.executable, "-c", "import time; time.sleep(600)"], pathlib.Path(sys.argv[1])).returncode)
+"""
+
+
+def test_what_starts_while_everything_ends_is_ended_too(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", LATE, tmp_path / "late.log"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert int(answer.stdout) != 0
