@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -82,6 +83,7 @@ class Aligned:
     """(B, 3) left wrist minus right wrist as each hand's size places it, palm lengths, the network's axes"""
 
 
+@cache
 def palm_bone() -> float:
     """Mean palm bone of the free hand in palm lengths: what observed forms must be multiplied by."""
     joints = free_hand("right").joints
