@@ -317,11 +317,11 @@ def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> lis
                 before = None if last[label] == NOBODY else pieces[last[label]]
                 if before is not None and before.last >= piece.first:
                     continue
-                others_upon = piece.upon and _last_of_other(last, label, pieces, piece)
-                against = max(0.0, (_OWN_EVIDENCE if others_upon else 0.0) - piece.score * _sign(SIDES[label]))
+                others = [pieces[at] for other, at in enumerate(last) if other != label and at != NOBODY]
+                second_look = piece.upon and any(one.last >= piece.first for one in others)
+                against = max(0.0, (_OWN_EVIDENCE if second_look else 0.0) - piece.score * _sign(SIDES[label]))
                 link = 0.0
                 if ordered:
-                    others = [pieces[at] for other, at in enumerate(last) if other != label and at != NOBODY]
                     link = _link_cost(before, piece) + sum(_exchange_cost(one, before, piece) for one in others)
                 state = (*last[:label], number, *last[label + 1 :])
                 offer(state, cost + against + link, _Chain(label, chain))
@@ -333,11 +333,6 @@ def _best_labels(pieces: list[_Piece], allowed: list[int], ordered: bool) -> lis
         labels.append(chain.label)
         chain = chain.before
     return labels[::-1]
-
-
-def _last_of_other(last: tuple[int, ...], label: int, pieces: list[_Piece], piece: _Piece) -> bool:
-    """Whether the other side has a hand while this piece lasts."""
-    return any(at != NOBODY and pieces[at].last >= piece.first for other, at in enumerate(last) if other != label)
 
 
 @dataclass(frozen=True)

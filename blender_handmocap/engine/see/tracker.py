@@ -171,10 +171,7 @@ class Tracker:
             places = _candidates(palms, regions, doubtful=search.part is not None)
             for hand in self._new_hands(image, places, known, time):
                 if len(result) < self.plan.most_hands:
-                    known_ids = self.next_id
                     result.append(self._adopt(hand, time))
-                    # What was lost and comes back is bridged better than it is seen in between.
-                    self.adopted.extend(range(known_ids, self.next_id))
             if len(result) >= self.plan.expected_hands:
                 break
         self.plan.learn(len(result))
@@ -282,6 +279,8 @@ class Tracker:
             track = Track(self.next_id, hand.followed_crop, points, np.zeros(2), hand.is_right, time, hand.there)
             self.next_id += 1
             self.tracks = [*self.tracks, track]
+            # What was lost and comes back is bridged better than it is seen in between.
+            self.adopted.append(track.id)
         return TrackedHand(track=track.id, seen=hand, motion=0.0)
 
 
