@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,3 +93,21 @@ class Keeper:
 def cosine(used: int, samples: int, *, warm_up: int) -> float:
     """A share that rises over the first samples and falls to zero over all of them."""
     return min(1.0, used / warm_up + 0.05) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, used / samples)))
+
+
+class Rows:
+    """Finished rows of a table, a line each in a folder's rows.jsonl, so that a stopped command goes on after them."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "rows.jsonl"
+        lines = self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
+        self.rows: dict[str, dict[str, Any]] = {row["name"]: row for row in map(json.loads, lines)}
+        """by name"""
+
+    def add(self, name: str, values: Mapping[str, Any]) -> None:
+        """Keep one more row."""
+        self.rows[name] = {"name": name, **values}
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self.rows[name]) + "\n")
+        log.info("%s: %s", name, self.rows[name])

@@ -11,7 +11,6 @@ same command. The first two rows differ by their seed alone: what is less than t
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import sys
@@ -24,6 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.runs import Rows
+
 from .losses import Weights
 from .network import DetNet, Whole
 from .shards import Shards, find
@@ -32,8 +33,6 @@ from .trunk import TAPS
 
 PALM: Final = 90.0
 """millimetres that a palm counts as"""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,19 +137,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
-    options.runs.mkdir(parents=True, exist_ok=True)
-    store = options.runs / "rows.jsonl"
-    lines = store.read_text(encoding="utf-8").splitlines() if store.exists() else []
-    rows = {row["name"]: row for row in map(json.loads, lines)}
+    kept = Rows(options.runs)
     shards = Shards.open(find(options.shards, complete=list(TAPS)[-1]), list(TAPS))
     config = Config(channels=options.channels, samples=options.samples)
     for name in options.only:
-        if name not in rows:
-            rows[name] = {"name": name, **trained(options.runs / name, CASES[name], config, shards)}
-            with store.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[name]) + "\n")
-            log.info("%s: %s", name, rows[name])
-    sys.stdout.write(table(rows))
+        if name not in kept.rows:
+            kept.add(name, trained(options.runs / name, CASES[name], config, shards))
+    sys.stdout.write(table(kept.rows))
     return 0
 
 

@@ -10,7 +10,6 @@ trains on what DetNet saw as well (`training.iknet.seen`), and `--judge` tells e
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -26,14 +25,13 @@ from blender_handmocap.engine.fit.hinges import pack
 from blender_handmocap.engine.hand.free import free_hinges
 from blender_handmocap.engine.see.iknet import align, composed
 from training.footage import poses
+from training.runs import Rows
 
 from .batches import Observed, rest_of
 from .held_out import NOISES
 from .losses import Weights
 from .network import IKNet
 from .train import Config, Run, pool_of, validate
-
-log = logging.getLogger(__name__)
 
 _POOL: Final = 60_000
 
@@ -110,15 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    options.runs.mkdir(parents=True, exist_ok=True)
-    store = options.runs / "rows.jsonl"
-    lines = store.read_text(encoding="utf-8").splitlines() if store.exists() else []
-    rows = {row["name"]: row for row in map(json.loads, lines)}
+    kept = Rows(options.runs)
     config = Config(samples=options.samples)
     seen, judge = (None if path is None else Observed.read(path) for path in (options.seen, options.judge))
     shared = None
     for name in options.only:
-        if name in rows or (CASES[name].seen and seen is None):
+        if name in kept.rows or (CASES[name].seen and seen is None):
             continue
         folder = options.runs / name
         if CASES[name].recorded and shared is None:
@@ -126,11 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if CASES[name].recorded and not (folder / "pool.npy").exists():
             folder.mkdir(parents=True, exist_ok=True)
             np.save(folder / "pool.npy", shared)
-        rows[name] = {"name": name, **trained(folder, CASES[name], config, seen, judge)}
-        with store.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rows[name]) + "\n")
-        log.info("%s: %s", name, rows[name])
-    sys.stdout.write(table(rows))
+        kept.add(name, trained(folder, CASES[name], config, seen, judge))
+    sys.stdout.write(table(kept.rows))
     return 0
 
 

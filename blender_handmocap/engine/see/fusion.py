@@ -18,6 +18,7 @@ from ..camera import Camera
 from .confidence import calibrated, features
 from .crops import Array
 from .detnet import Blend, LearnedHand
+from .judge import logit
 from .landmarks import SeenHand
 from .observation import Observation
 
@@ -203,12 +204,7 @@ def confidence_signs(seen: SeenHand, learned: LearnedHand, size: tuple[int, int]
     own = mediapipe_confidence(seen, size)
     box = max(float(np.ptp(learned.points, axis=0).max()), 1e-6)
     error = np.log(max(float(learned.error_2d.mean()), 1e-6) / box)
-    return np.array([*(_logit(p) for p in (own, learned.present, learned.of_side)), error])
-
-
-def _logit(probability: float) -> float:
-    clipped = min(max(probability, 1e-4), 1.0 - 1e-4)
-    return float(np.log(clipped / (1.0 - clipped)))
+    return np.array([*(logit(p) for p in (own, learned.present, learned.of_side)), error])
 
 
 def visibility(points: Array, width: int, height: int) -> Array:

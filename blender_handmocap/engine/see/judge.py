@@ -40,7 +40,7 @@ class Judgement:
 
 def signs(presence: float, judged: Judgement) -> tuple[float, float, float]:
     """What speaks for a hand: the judge's and MediaPipe's logits, and how sure the judge is of its side."""
-    return _logit(judged.hand), _logit(presence), abs(_logit(judged.right))
+    return logit(judged.hand), logit(presence), abs(logit(judged.right))
 
 
 def chance_of_hand(presence: float, judged: Judgement) -> float:
@@ -49,7 +49,8 @@ def chance_of_hand(presence: float, judged: Judgement) -> float:
     return float(1.0 / (1.0 + np.exp(-min(max(score, -30.0), 30.0))))
 
 
-def _logit(chance: float) -> float:
+def logit(chance: float) -> float:
+    """Of a probability, kept off 0 and 1."""
     clipped = min(max(chance, 1e-4), 1.0 - 1e-4)
     return float(np.log(clipped / (1.0 - clipped)))
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from .crops import Array, Image, difference
-from .judge import Judgement
+from .judge import Judgement, logit
 from .landmarks import HandNetwork, SeenHand
 from .palms import Palm, PalmDetector
 from .regions import Region
@@ -250,9 +250,9 @@ class Tracker:
             if hand.there < PRESENT / 2:
                 return hand
             hand = self.hands.look(image, [hand.followed_crop], [hand.is_right])[0]
-        if hand.judged is not None and abs(_logit(hand.is_right)) < _SIDE_DOUBT:
+        if hand.judged is not None and abs(logit(hand.is_right)) < _SIDE_DOUBT:
             other = self.hands.look(image, [hand.crop], [1.0 if hand.is_right < PRESENT else 0.0])[0]
-            right = _chance((_logit(hand.is_right) + _logit(other.is_right)) / 2)
+            right = _chance((logit(hand.is_right) + logit(other.is_right)) / 2)
             kept = other if (right > PRESENT) != (hand.is_right > PRESENT) else hand
             hand = replace(kept, judged=Judgement(hand=(hand.there + other.there) / 2, right=right))
         return hand
@@ -336,13 +336,8 @@ def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
 
 def _side_after(right: float, hand: SeenHand) -> float:
     """How likely a track is a right hand after another look at it."""
-    said = float(np.clip(_logit(hand.is_right), -_SIDE_STEP, _SIDE_STEP)) * hand.there
-    return _chance(float(np.clip(_SIDE_MEMORY * _logit(right) + _SIDE_LEARNT * said, -_SIDE_LIMIT, _SIDE_LIMIT)))
-
-
-def _logit(chance: float) -> float:
-    clipped = min(max(chance, 1e-4), 1.0 - 1e-4)
-    return float(np.log(clipped / (1.0 - clipped)))
+    said = float(np.clip(logit(hand.is_right), -_SIDE_STEP, _SIDE_STEP)) * hand.there
+    return _chance(float(np.clip(_SIDE_MEMORY * logit(right) + _SIDE_LEARNT * said, -_SIDE_LIMIT, _SIDE_LIMIT)))
 
 
 def _chance(logit: float) -> float:
