@@ -12,12 +12,14 @@ import torch
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, Calibration, given
+from training.detnet.trunk import TAPS
 from training.footage import mesh_gap
 from training.footage.situations import Sampler
 from training.footage.two_hands import PATTERN_FILE, load
 from training.pair import export_crop
 from training.pair.followed import Following, followed
 from training.pair.heads import CROP, LEFT, RIGHT, PairCropNet, PairHeads
+from training.pair.learn import as_given, told_again
 from training.pair.losses import Targets, Weights, loss, targets
 from training.pair.pictures import Situations, Truth, drawn_crops
 
@@ -118,6 +120,27 @@ def test_the_loss_falls_and_each_term_can_be_switched_off(truth: Targets) -> Non
         assert float((whole - without).detach()) == pytest.approx(
             getattr(Weights(), name) * now[name], rel=1e-3, abs=1e-4
         )
+
+
+def test_a_second_look_starts_from_the_first_answer_where_that_is_a_pair(truth: Targets) -> None:
+    torch.manual_seed(2)
+    heads = PairHeads(32, 1)
+    taps = dict(zip(TAPS, features(0), strict=True))
+    first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    # A network that knows nothing, so shifted that every other crop is said to show a pair.
+    said = heads(*taps.values(), *first)
+    lowest = torch.cat([said["present"], said["pair"][:, None]], 1).amin(1)
+    with torch.no_grad():
+        heads.states.bias -= lowest.median()
+    out = heads(*taps.values(), *first)
+    both = (torch.cat([out["present"], out["pair"][:, None]], 1) > 0).all(1)
+    assert 0 < both.sum() < len(both)
+    again = told_again(heads, taps, first, truth, np.eye(21))
+    for one, other in zip(again, first, strict=True):
+        torch.testing.assert_close(one[~both], other[~both])
+    torch.testing.assert_close(again[0][both], out["position"][both].detach())
+    assert (again[2][both, 6:9] == 1).all()
+    assert not again[1].requires_grad
 
 
 def test_the_file_says_what_torch_says(tmp_path: Path, truth: Targets) -> None:

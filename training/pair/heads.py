@@ -2,7 +2,8 @@
 """A network that looks at both hands at once: what was seen of each, and the picture where it was seen.
 
 Every point of both hands is a token: where it was seen and how surely, the form it was seen in, and the trunk's taps
-around it in a crop that holds both hands. The tokens look at each other, and say where each point really is, how deep
+around it in a crop that holds both hands. The cells of the crop are tokens, too: a hand that nobody saw is somewhere
+in them. All look at each other, and the points say where each really is, how deep
 it lies in one frame, how the wrists stand to each other, which parts touch, and whether the hands are there at all.
 Hands are in the order of SIDES; lengths are palm lengths (wrist to middle knuckle), axes those of a camera that looks
 along the crop's own ray.
@@ -28,6 +29,10 @@ PARTS: Final = len(CONTACT_PARTS)
 LEFT: Final = SIDES.index("left")
 RIGHT: Final = SIDES.index("right")
 CROP: Final = 224
+CELLS: Final = 7
+"""of the coarsest tap along an edge of the crop"""
+ALL_TOKENS: Final = TOKENS + 1 + CELLS**2
+"""points, the pair as a whole, cells of the crop"""
 _AROUND: Final = 3
 """samples of the finest tap along each axis around a point; coarser taps are read once"""
 _STEP: Final = 1.0 / 28.0
@@ -51,13 +56,17 @@ class Layer(nn.Module):
         self.ask = nn.Linear(width, 3 * width)
         self.answer = nn.Linear(width, width)
         self.own = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        # From nothing, so that a network goes on where it was when it is given one layer more.
+        for last in (self.answer, self.own[-1]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, T, width) -> the same"""
+        """(N, ALL_TOKENS, width) -> the same"""
         each = self.width // _HEADS
-        asked = self.ask(self.before(tokens)).reshape(-1, TOKENS + 1, 3, _HEADS, each).permute(2, 0, 3, 1, 4)
+        asked = self.ask(self.before(tokens)).reshape(-1, ALL_TOKENS, 3, _HEADS, each).permute(2, 0, 3, 1, 4)
         share = torch.softmax(asked[0] @ asked[1].transpose(-1, -2) * each**-0.5, -1)
-        heard = (share @ asked[2]).transpose(1, 2).reshape(-1, TOKENS + 1, self.width)
+        heard = (share @ asked[2]).transpose(1, 2).reshape(-1, ALL_TOKENS, self.width)
         tokens = tokens + self.answer(heard)
         return tokens + self.own(self.after(tokens))
 
@@ -65,7 +74,7 @@ class Layer(nn.Module):
 class PairHeads(nn.Module):
     """Taps and what was seen in; what is so out."""
 
-    def __init__(self, width: int = 128, layers: int = 3) -> None:
+    def __init__(self, width: int = 128, layers: int = 4) -> None:
         super().__init__()
         self.width, self.layers = width, layers
         for name, channels in TAPS.items():
@@ -80,6 +89,8 @@ class PairHeads(nn.Module):
         self.point = nn.Linear(POINT_FEATURES, width)
         self.which = nn.Parameter(torch.randn(TOKENS, width) * 0.1)
         self.whole = nn.Linear(PAIR_FEATURES + TAPS["features_7"], width)
+        self.cell = nn.Linear(TAPS["features_7"] + 4 * TAPS["features_14"], width)
+        self.where = nn.Parameter(torch.randn(CELLS**2, width) * 0.1)
         self.stack = nn.Sequential(*(Layer(width) for _ in range(layers)))
         self.last = nn.LayerNorm(width)
         self.told = nn.Linear(width, _TOLD)
@@ -122,7 +133,8 @@ class PairHeads(nn.Module):
         tokens = self.image(image) + self.point(given) + self.which
         pair_given = (pair - self.pair_mean) / self.pair_std
         whole = self.whole(torch.cat([pair_given, scaled["features_7"].mean((2, 3))], -1))
-        tokens = self.last(self.stack(torch.cat([tokens, whole[:, None]], 1)))
+        cells = self.cell(_by_cell(scaled["features_7"], scaled["features_14"])) + self.where
+        tokens = self.last(self.stack(torch.cat([tokens, whole[:, None], cells], 1)))
         each, whole = tokens[:, :TOKENS], tokens[:, TOKENS]
         told = self.told(each).reshape(-1, HANDS, POINTS, _TOLD)
         reach, form = pair[:, :1, None, None], points[..., 2:5]
@@ -159,6 +171,12 @@ class PairHeads(nn.Module):
         pooled = self.pooled(whole)[:, None, None].expand(-1, PARTS, PARTS, -1)
         described = torch.cat([left, right, pooled, between.clamp(-4.0, 4.0)], -1)
         return self.contact(described)[..., 0] + self.usual
+
+
+def _by_cell(coarse: Tensor, fine: Tensor) -> Tensor:
+    """Taps (N, C, 7, 7) and (N, F, 14, 14) -> (N, 49, C + 4 F)"""
+    four = fine.reshape(-1, fine.shape[1], CELLS, 2, CELLS, 2).permute(0, 1, 3, 5, 2, 4)
+    return torch.cat([coarse.flatten(2), four.reshape(-1, fine.shape[1] * 4, CELLS**2)], 1).transpose(1, 2)
 
 
 def _sampled(tap: Tensor, at: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
-from blender_handmocap.engine.see.pair_crop import given
+from blender_handmocap.engine.see.pair_crop import SeenPair, given
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
 from training.runs import Keeper, cosine
@@ -46,7 +46,7 @@ class Config:
     """Everything that decides what a run becomes."""
 
     width: int = 128
-    layers: int = 3
+    layers: int = 4
     batch: int = 48
     samples: int = 300_000
     """crops seen in all; the learning rate falls to zero over them"""
@@ -55,6 +55,8 @@ class Config:
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
     following: Following = field(default_factory=Following)
+    again: float = 0.5
+    """share of the crops that are looked at as the engine looks a second time: from the network's own first answer"""
 
 
 class Data:
@@ -99,32 +101,65 @@ class Data:
 Statistics = dict[str, tuple[Tensor, Tensor]]
 
 
-def told(
-    truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What the network is given beside the taps."""
-    known = given(followed(truth, definition, random, following))
+Told = tuple[Tensor, Tensor, Tensor]
+"""what the network is given beside the taps"""
+
+
+def told(truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following) -> Told:
+    """What a tracker might know of crops."""
+    return as_given(followed(truth, definition, random, following))
+
+
+def as_given(seen: SeenPair) -> Told:
+    """What is known, as the network reads it."""
+    known = given(seen)
     return torch.from_numpy(known.seen), torch.from_numpy(known.points), torch.from_numpy(known.pair)
+
+
+@torch.no_grad()
+def told_again(
+    heads: PairHeads, taps: Mapping[str, Tensor], first: Told, truth: Targets, definition: NDArray[np.float64]
+) -> Told:
+    """What the second look is given: where the first one saw a pair, its answer; elsewhere the same once more."""
+    out = heads(*taps.values(), *first)
+    places, form = (definition @ out[name].double().numpy() for name in ("position", "location"))
+    answer = SeenPair(
+        points=places,
+        error=torch.exp(out["log_error_2d"]).double().numpy(),
+        form=form - form[:, :, :1],
+        form_error=torch.exp(out["log_error_3d"]).double().numpy(),
+        known=np.ones(places.shape[:2], bool),
+        focal=truth.focal,
+    )
+    both = (torch.cat([out["present"], out["pair"][:, None]], 1) > 0).all(1)
+    return _mixed(both, as_given(answer), first)
+
+
+def _mixed(chosen: Tensor, one: Told, other: Told) -> Told:
+    """Rows of `one` where `chosen` (N,), else of the other."""
+    rows = [torch.where(chosen.reshape(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(one, other, strict=True)]
+    return rows[0], rows[1], rows[2]
 
 
 @torch.no_grad()
 def validate(
     heads: PairHeads, data: Data, index: NDArray[np.int64], definition: NDArray[np.float64], following: Following
 ) -> dict[str, float]:
-    """Errors on held-out crops; lengths in palm lengths, positions in pixels of the crop."""
+    """Errors of the second look at held-out crops; lengths in palm lengths, positions in pixels of the crop."""
     heads.eval()
     random = np.random.default_rng(0)
     said: dict[str, list[Tensor]] = {}
     for start in range(0, len(index), 64):
         rows = index[start : start + 64]
         truth = data.targets(rows)
-        known = told(truth, definition, random, following)
-        out = heads(*data.features(rows).values(), *known)
+        known, taps = told(truth, definition, random, following), data.features(rows)
+        out = heads(*taps.values(), *told_again(heads, taps, known, truth, definition))
         pair = truth.pair > 0
         seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
         pixels = (out["position"] - truth.position).norm(dim=-1) * CROP
         form = (out["location"] - truth.location).norm(dim=-1)
         off = (out["vector"] - truth.vector)[pair]
+        lost = ((known[2][:, 6:8] == 0) & (truth.known > 0) & pair[:, None])[..., None] & (truth.inside > 0)
         deeper = (truth.depth[:, LEFT] - truth.depth[:, RIGHT]).mean(1)
         clear = pair & (deeper.abs() > 0.1)
         placed = (known[2][:, 1:4] - truth.vector)[pair & (known[2][:, 8] > 0)]
@@ -133,6 +168,7 @@ def validate(
         batch = {
             "pixels": pixels[seen],
             "pixels_hidden": pixels[hidden],
+            "pixels_lost": pixels[lost],
             "form": form[truth.known > 0].mean(-1),
             "vector": off.norm(dim=-1),
             "vector_plane": off[:, :2].norm(dim=-1),
@@ -162,7 +198,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
     heads = PairHeads(config.width, config.layers)
     heads.set_statistics(data.statistics(definition, config.following))
     if start is not None:
-        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"])
+        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
     optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     keeper = Keeper(run, heads, optimiser)
     keeper.resume()
@@ -173,8 +209,12 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
         due = min((keeper.used // every + 1) * every, config.samples)
         while keeper.used < due:
             rows = np.sort(random.choice(data.training, config.batch, replace=False))
-            truth = data.targets(rows)
-            out = heads(*data.features(rows).values(), *told(truth, definition, random, config.following))
+            truth, taps = data.targets(rows), data.features(rows)
+            known = told(truth, definition, random, config.following)
+            second = torch.from_numpy(random.random(len(rows)) < config.again)
+            if second.any():
+                known = _mixed(second, told_again(heads, taps, known, truth, definition), known)
+            out = heads(*taps.values(), *known)
             total, terms = loss(out, truth, config.weights)
             share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
             keeper.step(total, config.batch, share=share, clip=_CLIP)
