@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ pytest.importorskip("numba")
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.free import free_hinges
 from training.detnet import composites, redrawn
-from training.detnet.fitted import SIZE, FittedHands, gathered
+from training.detnet.fitted import EVERY, SIZE, FittedHands, chosen, gathered, thinning
 from training.footage import dataset
 from training.footage.atlas import atlas
 from training.footage.compositing import Cutout
@@ -39,6 +40,26 @@ def hands() -> FittedHands:
     truth = drawn.hands[0]
     cutout = Cutout(image, mask.astype(np.float32), drawn.depth, "right", truth.keypoints2d, truth.visible)
     return gathered([Fitted(scene, cutout)])
+
+
+def test_pictures_are_thinned_by_source_and_those_of_another_file_left_out() -> None:
+    pictures = [("digits", np.full((1, 1, 3), k, np.uint8)) for k in range(40)]
+    pictures += [("clips", np.full((1, 1, 3), 100 + k, np.uint8)) for k in range(7)]
+
+    def taken(*arguments: dict[str, int]) -> list[int]:
+        return [int(image[0, 0, 0]) for image in chosen(pictures, *arguments)]
+
+    first = taken(EVERY)
+    assert first == [0, 9, 18, 27, 36, 100, 103, 106]
+    denser = taken({"digits": 3, "clips": 1}, EVERY)
+    assert denser == [3, 6, 12, 15, 21, 24, 30, 33, 39, 101, 102, 104, 105]
+    assert not set(first) & set(denser)
+
+
+@pytest.mark.parametrize("text", ["digits", "digits=", "digits=0", "two_views=3"])
+def test_a_thinning_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="digits=N, clips=N"):
+        thinning(text)
 
 
 def test_the_cut_has_the_camera_that_sees_it(hands: FittedHands, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real hands with our mesh on them: what redrawn and pasted training crops are made of.
 
-    python -m training.detnet.fitted --data DIR --out FITTED.npz
+    python -m training.detnet.fitted --data DIR --out FITTED.npz [--every digits=3 clips=1 --but digits=9 clips=3]
 
 Only the folders that the data's README allows for training are read. The engine finds and fits each hand;
 it is kept where the mesh's outline and the hand's own edge agree. Each is kept as an upright square cut
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,7 @@ SIZE: Final = 256
 """pixels a side"""
 LEAST_CONFIDENCE: Final = 0.7
 LEAST_AGREEMENT: Final = 0.8
-_EVERY: Final = {"digits": 9, "clips": 3}
+EVERY: Final = {"digits": 9, "clips": 3}
 """of the pictures that training reads: the digits are many and all alike"""
 
 log = logging.getLogger(__name__)
@@ -100,13 +100,24 @@ def gathered(hands: Sequence[Fitted]) -> FittedHands:
     )
 
 
-def chosen(data: Path) -> Iterator[Image]:
-    """Every picture that hands are taken from."""
-    seen = dict.fromkeys(_EVERY, 0)
-    for source, image in pictures(data):
-        if seen[source] % _EVERY[source] == 0:
+def chosen(
+    found: Iterable[tuple[str, Image]], every: Mapping[str, int], but: Mapping[str, int] | None = None
+) -> Iterator[Image]:
+    """Of each source's pictures every so many-th, without every so many-th of `but`, which another file holds."""
+    seen = dict.fromkeys(every, 0)
+    for source, image in found:
+        count = seen[source]
+        if count % every[source] == 0 and not (but and source in but and count % but[source] == 0):
             yield image
         seen[source] += 1
+
+
+def thinning(text: str) -> tuple[str, int]:
+    """A source and a number from `digits=9`."""
+    source, _, number = text.partition("=")
+    if source not in EVERY or not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not one of {', '.join(f'{name}=N' for name in EVERY)}")
+    return source, int(number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,13 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--every", type=thinning, nargs="*", default=[], help="which pictures: digits=9 clips=3")
+    parser.add_argument("--but", type=thinning, nargs="*", default=[], help="not these, which another file holds")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     cv2.setNumThreads(1)
     cutter = Cutter(confidence=LEAST_CONFIDENCE, agreement=LEAST_AGREEMENT)
     hands: list[Fitted] = []
     looked = 0
-    for image in chosen(options.data):
+    for image in chosen(pictures(options.data), {**EVERY, **dict(options.every)}, dict(options.but)):
         hands += cutter.fitted(image)
         looked += 1
         if looked % 100 == 0:
