@@ -25,10 +25,14 @@ def write(
     path: Path,
     *,
     metadata: Mapping[str, str] | None = None,
+    small: int = _SMALL,
 ) -> None:
-    """A network with named inputs (examples of two rows) and outputs; its weights are rounded to halves as well."""
+    """A network with named inputs (examples of two rows) and outputs; its weights are rounded to halves as well.
+
+    Weights of up to `small` values stay whole.
+    """
     network.eval()
-    _round(network)
+    _round(network, small)
     temporary = path.with_name(f"{path.name}.tmp")
     with warnings.catch_warnings():
         # The exporter that traces is said to be old; the new one needs more packages and gives the same.
@@ -44,7 +48,7 @@ def write(
             dynamo=False,
         )
     model = onnx.load(str(temporary))
-    store_as_half(model)
+    store_as_half(model, small)
     for key, value in (metadata or {}).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
@@ -54,19 +58,19 @@ def write(
 
 
 @torch.no_grad()
-def _round(network: nn.Module) -> None:
+def _round(network: nn.Module, small: int) -> None:
     """So that torch and the file hold the same numbers."""
     for parameter in (*network.parameters(), *network.buffers()):
-        if parameter.dtype == torch.float32 and parameter.numel() > _SMALL:
+        if parameter.dtype == torch.float32 and parameter.numel() > small:
             parameter.copy_(parameter.half().float())
 
 
-def store_as_half(model: onnx.ModelProto) -> None:
+def store_as_half(model: onnx.ModelProto, small: int = _SMALL) -> None:
     """Keep large weights as fp16 with a Cast before them, which the runtime folds when it loads."""
     kept, casts = [], []
     for item in model.graph.initializer:
         array = numpy_helper.to_array(item)
-        if array.dtype == np.float32 and array.size > _SMALL:
+        if array.dtype == np.float32 and array.size > small:
             half = f"{item.name}_half"
             kept.append(numpy_helper.from_array(array.astype(np.float16), half))
             casts.append(helper.make_node("Cast", [half], [item.name], to=TensorProto.FLOAT))

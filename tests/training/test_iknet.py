@@ -18,7 +18,7 @@ from training.iknet import export
 from training.iknet.batches import DEPTH_FACTOR, Generator, Observed, noise, rest_of
 from training.iknet.kinematics import canonical, pose
 from training.iknet.losses import Targets, Weights, loss
-from training.iknet.network import IKNet
+from training.iknet.network import Folded, IKNet
 from training.iknet.train import Config, Run
 
 
@@ -130,6 +130,25 @@ def test_the_file_equals_torch_for_any_number_of_hands(pool: np.ndarray, tmp_pat
             expected = network(features).numpy()
         (found,) = session.run(["rotation"], {"features": features.numpy()})
         np.testing.assert_allclose(found, expected, atol=3e-3)
+
+
+def test_folding_keeps_what_the_network_says_also_of_inputs_that_hardly_vary(pool: np.ndarray) -> None:
+    torch.manual_seed(1)
+    network = IKNet(48)
+    batch = Generator(pool).batch(np.random.default_rng(11), 600)
+    network.prepare(batch.features, batch.truth.rotation)
+    for _ in range(20):
+        network(batch.features)
+    network.eval()
+    still = slice(123, 186)
+    # As if every performer had nearly the same hand: the scale of these inputs is a hundredth of their size.
+    network.deviation[still] = 0.01
+    features = batch.features.clone()
+    features[:, still] = network.mean[still] + 0.01 * torch.randn(600, 63)
+    with torch.no_grad():
+        expected, found = network(features), Folded(network).eval()(features)
+    assert float((found - expected).abs().max()) < 2e-3
+    assert float(expected.std(0).mean()) > 0.05
 
 
 def test_a_linear_start_already_follows_the_points(pool: np.ndarray) -> None:

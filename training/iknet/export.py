@@ -16,7 +16,7 @@ import torch
 from blender_handmocap.engine.see.iknet import FEATURE_COUNT
 from training import onnx_file
 
-from .network import IKNet
+from .network import Folded, IKNet
 
 
 def load(run: Path, name: str = "best.pt") -> IKNet:
@@ -29,7 +29,8 @@ def load(run: Path, name: str = "best.pt") -> IKNet:
 
 def export(network: IKNet, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    onnx_file.write(network, {"features": torch.zeros(2, FEATURE_COUNT)}, ("rotation",), path)
+    folded = Folded(network.eval())
+    onnx_file.write(folded, {"features": torch.zeros(2, FEATURE_COUNT)}, ("rotation",), path, small=network.width)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

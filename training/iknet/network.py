@@ -55,3 +55,35 @@ class IKNet(nn.Module):
         given = (features - self.mean) / self.deviation
         answer: Tensor = self.last(torch.cat([self.stack(given), given], -1))
         return answer
+
+
+class Folded(nn.Module):
+    """A trained IKNet as it ships: the scales of its inputs and its batch norms are in its weights.
+
+    Weights are rounded to halves before the offsets are worked out, so that inputs far from zero that vary little
+    (the hand at rest) do not multiply what rounding takes.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: IKNet) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        mean, deviation = network.mean, network.deviation
+        for linear, norm in zip(network.stack[0::3], network.stack[1::3], strict=True):
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            folded = nn.Linear(linear.in_features, linear.out_features)
+            folded.weight.copy_((scale[:, None] * linear.weight / deviation).half().float())
+            folded.bias.copy_(norm.bias - scale * norm.running_mean - folded.weight @ mean)
+            layers += [folded, nn.Sigmoid()]
+            # Only the first layer reads the input.
+            mean, deviation = torch.zeros(linear.out_features), torch.ones(linear.out_features)
+        self.stack = nn.Sequential(*layers)
+        self.last = nn.Linear(network.width, network.last.out_features, bias=False)
+        self.beside = nn.Linear(FEATURE_COUNT, network.last.out_features)
+        self.last.weight.copy_(network.last.weight[:, : network.width].half().float())
+        self.beside.weight.copy_((network.last.weight[:, network.width :] / network.deviation).half().float())
+        self.beside.bias.copy_(network.last.bias - self.beside.weight @ network.mean)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """As IKNet's."""
+        return torch.addmm(self.beside(features), self.stack(features), self.last.weight.T)

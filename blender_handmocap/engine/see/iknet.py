@@ -26,7 +26,16 @@ IKNET_MODEL: Final = "iknet"
 FEATURE_COUNT: Final = 2 * (63 + 60) + 2 * 45 + 15 + 21 + 3
 """points and bone directions, seen and at rest; swings, bare and trusted; trusts; errors; view"""
 
-_RIGID: Final = (0, 5, 9, 13, 17)
+_PLACES: Final = tuple(
+    slice(end - length, end)
+    for length, end in zip(
+        (63, 60, 63, 60, 45, 45, 15, 21, 3), np.cumsum((63, 60, 63, 60, 45, 45, 15, 21, 3)).tolist(), strict=True
+    )
+)
+"""where each part of the input lies"""
+_AFTER: Final = np.array([1, 2, 0])
+_LAST: Final = np.array([2, 0, 1])
+_RIGID: Final = np.array([0, 5, 9, 13, 17])
 """wrist and knuckles: the thumb's root belongs to the palm, too, but is the least sure of them"""
 _PARENTS: Final = np.array(KEYPOINT_PARENTS[1:])
 _SWUNG: Final = np.array([FINGER_JOINTS[finger] for finger in FINGERS])
@@ -59,80 +68,108 @@ def align(points: ArrayLike, error: ArrayLike, rest: ArrayLike) -> Aligned:
     """
     seen = np.array(points, dtype=np.float64)
     count = len(seen)
-    still = np.broadcast_to(np.asarray(rest, dtype=np.float64), seen.shape)
     known = np.isfinite(seen).all(-1)
-    doubt = np.broadcast_to(np.asarray(error, dtype=np.float64), known.shape)
-    trusted = (known & np.isfinite(doubt))[:, _RIGID]
     seen[~known] = 0.0
+    doubt = np.asarray(error, dtype=np.float64)
 
-    still_centre, still_size = _palm(still, np.ones_like(trusted))
+    still = _still(np.asarray(rest, dtype=np.float64))
     centre, size = _palm(seen, known[:, _RIGID])
-    still = (still - still_centre) / still_size
-    weight = known[:, _RIGID].astype(np.float64)
-    palm = rotations.aligning_rotation(still[:, _RIGID], seen[:, _RIGID], weight)
+    seen = (seen - centre) / size
+    # The clouds are centred: moments of the points that are known are all it takes.
+    moment = np.swapaxes(seen[:, _RIGID] * known[:, _RIGID, None], 1, 2) @ still.points[:, _RIGID]
+    palm = rotations.nearest_rotation(moment)
     palm[known[:, _RIGID].sum(1) < _LEAST_KNOWN] = np.eye(3)
-    turned = ((seen - centre) / size) @ palm
     # What was not seen is where the flat hand has it, and anything may be true of it.
-    turned = np.where(known[..., None], turned, still)
+    turned = np.where(known[..., None], seen @ palm, still.points)
     doubt = np.where(known & np.isfinite(doubt), doubt / size[:, :, 0], _MOST_ERROR)
+    doubt = np.minimum(np.maximum(doubt, _LEAST_ERROR), _MOST_ERROR)
 
-    bones, still_bones = _directions(turned), _directions(still)
-    doubt = np.clip(doubt, _LEAST_ERROR, _MOST_ERROR)
-    swings, trust = _swings(bones, still_bones), _trust(still, doubt)
+    bones, _ = _bones(turned)
+    swings, trust = _swings(bones, still.bones), _trust(still.lengths, doubt)
+    features = np.empty((count, FEATURE_COUNT), np.float32)
     parts = (
         turned,
         bones,
-        still,
-        still_bones,
+        still.points,
+        still.bones,
         swings,
         swings * trust[..., None],
         trust,
         np.log(doubt),
         palm[:, 2],
     )
-    features = np.concatenate([part.reshape(count, int(np.prod(part.shape[1:]))) for part in parts], axis=1)
-    return Aligned(features.astype(np.float32), palm)
+    for place, part in zip(_PLACES, parts, strict=True):
+        features[:, place] = part.reshape(len(part), place.stop - place.start)
+    return Aligned(features, palm)
+
+
+@dataclass(frozen=True)
+class _Still:
+    """The hand at rest, one or B of them."""
+
+    points: Array
+    """(1 or B, 21, 3) around the palm's middle, in its spread"""
+    bones: Array
+    """(1 or B, 20, 3) directions"""
+    lengths: Array
+    """(1 or B, 20)"""
+
+
+def _still(rest: Array) -> _Still:
+    points = rest if rest.ndim == 3 else rest[None]
+    centre, size = _palm(points, np.ones((len(points), len(_RIGID)), bool))
+    points = (points - centre) / size
+    return _Still(points, *_bones(points))
 
 
 def _palm(points: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Middle (B, 1, 3) and spread (B, 1, 1) of the palm's known points."""
-    weight = known[..., None] / np.maximum(known.sum(1), 1)[:, None, None]
     rigid = points[:, _RIGID]
-    centre = (rigid * weight).sum(1, keepdims=True)
-    spread = np.sqrt((((rigid - centre) ** 2) * weight).sum((1, 2), keepdims=True))
+    weight = (known / np.maximum(known.sum(1, keepdims=True), 1))[:, None]
+    centre = weight @ rigid
+    away = rigid - centre
+    spread = np.sqrt((weight @ (away * away)).sum(2, keepdims=True))
     return centre, np.where(spread > 1e-9, spread, 1.0)
 
 
-def _directions(points: Array) -> Array:
-    """(B, 21, 3) -> unit bone directions (B, 20, 3)."""
+def _bones(points: Array) -> tuple[Array, Array]:
+    """(B, 21, 3) -> unit bone directions (B, 20, 3), zero where a bone has no length, and lengths (B, 20)."""
     bones = points[:, 1:] - points[:, _PARENTS]
-    return bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
+    lengths = np.sqrt((bones * bones).sum(-1))
+    return bones / np.maximum(lengths, 1e-9)[..., None], lengths
 
 
 def _swings(bones: Array, still: Array) -> Array:
     """(B, 5, 3, 3) vector parts of the shortest turns, one joint after the other, from palm to tip."""
-    count = len(bones)
-    wanted = bones.reshape(count, 5, 4, 3)[:, :, 1:]
-    resting = still.reshape(count, 5, 4, 3)[:, :, 1:]
-    out = np.empty((count, 5, 3, 3))
-    orientation = np.broadcast_to(rotations.IDENTITY, (count, 5, 4))
+    wanted = bones.reshape(-1, 5, 4, 3)[:, :, 1:]
+    resting = still.reshape(-1, 5, 4, 3)[:, :, 1:]
+    out = np.empty((len(wanted), 5, 3, 3))
     for level in range(3):
-        local = rotations.rotate(rotations.conjugate(orientation), wanted[:, :, level])
-        start = resting[:, :, level]
-        scalar = 1.0 + (start * local).sum(-1, keepdims=True)
-        turn = rotations.normalized(np.concatenate([scalar, np.cross(start, local)], axis=-1))
-        out[:, :, level] = turn[..., 1:]
-        orientation = rotations.multiply(orientation, turn)
+        start, end = resting[:, :, level], wanted[:, :, 0]
+        # A bone without length does not turn.
+        end = np.where((end * end).sum(-1, keepdims=True) > 0.5, end, start)
+        scalar = np.maximum(1.0 + (start * end).sum(-1, keepdims=True), 1e-12)
+        out[:, :, level] = _crossed(start, end) / np.sqrt(2.0 * scalar)
+        if level == 2:
+            break
+        # The bones after it, as they were before that turn.
+        wanted, middle, end = wanted[:, :, 1:], (start + end)[:, :, None], end[:, :, None]
+        along = (wanted * middle).sum(-1, keepdims=True) / scalar[:, :, None]
+        wanted = wanted - along * middle + 2.0 * (wanted * end).sum(-1, keepdims=True) * start[:, :, None]
     return out
 
 
-def _trust(still: Array, doubt: Array) -> Array:
+def _crossed(a: Array, b: Array) -> Array:
+    """The cross product (..., 3), without numpy's slow preparations."""
+    return a[..., _AFTER] * b[..., _LAST] - a[..., _LAST] * b[..., _AFTER]
+
+
+def _trust(lengths: Array, doubt: Array) -> Array:
     """(B, 5, 3) how much of each swing is the hand's and not the errors': 1 all of it, 0 none."""
-    length = np.linalg.norm(still[:, 1:] - still[:, _PARENTS], axis=-1)
-    squared = doubt**2
+    squared = doubt * doubt
     # Half an angle of turn, from the bone's two ends off by their errors across it.
-    bent = 0.25 * (squared[:, 1:] + squared[:, _PARENTS]) / np.maximum(length, 1e-3) ** 2
-    bent = bent.reshape(len(still), 5, 4)
+    bent = 0.25 * (squared[:, 1:] + squared[:, _PARENTS]) / np.maximum(lengths, 1e-3) ** 2
+    bent = bent.reshape(-1, 5, 4)
     return _USUAL_SWING**2 / (_USUAL_SWING**2 + bent[..., :-1] + bent[..., 1:])
 
 
