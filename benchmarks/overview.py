@@ -124,8 +124,11 @@ OVERVIEWS: Final = (
 )
 
 
-_OF_A_ROW: Final = ("n", "found", "pa_mpjpe_mm", "pa_mpjpe_mm_found", "root_mpjpe_mm")
-_OF_ROWS: Final = (WORLD, BEST, OURS, FLOOR)
+VISIBLE_ANGLES: Final = "angle_rmse_visible_deg"
+_OF_A_ROW: Final = ("n", "found", "pa_mpjpe_mm", "pa_mpjpe_mm_found", "root_mpjpe_mm", VISIBLE_ANGLES)
+_OF_ROWS: Final = (WORLD, BEST, FIT, OURS, FLOOR)
+_GOALS: Final = (("PA", "pa_mpjpe_mm"), ("root", "root_mpjpe_mm"))
+"""errors of which half of the way from MediaPipe through our fitter to the floor is asked"""
 
 
 def kept(told: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +138,13 @@ def kept(told: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
         for method, key, _ in overview.columns:
             if figures.get(method) is not None:
                 own.setdefault(method, {})[key] = figures[method][key]
+    for method in (FIT, OURS):
+        if figures.get(method) is not None:
+            own[method][VISIBLE_ANGLES] = figures[method][VISIBLE_ANGLES]
     rows = {
-        row: {method: {key: by_method[method][key] for key in _OF_A_ROW} for method in _OF_ROWS if method in by_method}
+        row: {
+            method: {key: by_method[method][key] for key in _OF_A_ROW} for method in _OF_ROWS if by_method.get(method)
+        }
         for row, by_method in figures.get("rows", {}).items()
     }
     return {**told, f"{figures['set']}, {figures['mode']}": {**own, **({"rows": rows} if rows else {})}}
@@ -159,9 +167,44 @@ def tables(told: dict[str, Any], order: tuple[str, ...]) -> str:
         block = [f"**{overview.title}**", "", f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
         block += [f"| {name} | {' | '.join(_cell(value, overview) for value in values)} |" for name, values in lines]
         blocks.append("\n".join(block))
+    blocks += _goals_table({name: told[name] for name in names})
     blocks += _rows_table({name: told[name]["rows"] for name in names if "rows" in told[name]})
     runs = ", ".join(f"{name} {told[name]['revision'] or 'unknown'}" for name in names)
     return "\n\n".join([*blocks, f"Made from: {runs}. A `+` stands for changes not yet committed."])
+
+
+def _goals_table(told: dict[str, dict[str, Any]]) -> list[str]:
+    """How far every set and row is from MediaPipe through our fitter to the floor; nothing where neither was run."""
+    lines = []
+    for name, own in told.items():
+        rows = {f"{name}, {row}": by_method for row, by_method in own.get("rows", {}).items()}
+        for title, by_method in {name: own, **rows}.items():
+            cells = _goal_cells(by_method)
+            if cells is not None:
+                lines.append(f"| {title} | {' | '.join(cells)} |")
+    if not lines:
+        return []
+    heads = [
+        head for name, _ in _GOALS for head in (f"{name} MediaPipe + our fitter, mm", "HandMocap", "floor", "way, %")
+    ]
+    heads += ["visible joints MediaPipe + our fitter, RMSE in degrees", "HandMocap", "share, %"]
+    title = "**From MediaPipe through our fitter to the floor** (asked: half of the way; visible joints' angles halved)"
+    return ["\n".join([title, "", f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|", *lines])]
+
+
+def _goal_cells(by_method: dict[str, Any]) -> list[str] | None:
+    """One line of that table; None where there is nothing to compare with."""
+    cells = []
+    for _, key in _GOALS:
+        fitted, ours, floor = (_value(by_method, method, key) for method in (FIT, OURS, FLOOR))
+        if fitted is None or ours is None or floor is None:
+            return None
+        way = str(round(100.0 * (fitted - ours) / (fitted - floor))) if fitted > floor else "–"
+        cells += [f"{value:.1f}" for value in (fitted, ours, floor)] + [way]
+    before, after = (_value(by_method, method, VISIBLE_ANGLES) for method in (FIT, OURS))
+    if before is None or after is None:
+        return [*cells, "–", "–", "–"]
+    return [*cells, f"{before:.1f}", f"{after:.1f}", f"{100.0 * after / before:.0f}" if before else "–"]
 
 
 def _rows_table(rows: dict[str, dict[str, dict[str, dict[str, float | None]]]]) -> list[str]:

@@ -48,8 +48,34 @@ def test_rows_of_a_set_have_a_table_of_their_own():
         }
     }
     kept = overview.kept({}, figures)
-    assert set(kept["two_views, best"]["rows"]["cycles"]) == {"ours", "mediapipe", "mediapipe_best"}
+    assert set(kept["two_views, best"]["rows"]["cycles"]) == {"ours", "mediapipe", "mediapipe_best", "mediapipe_fit"}
     assert "| two_views, best, cycles | 6 | 25.0 | 50.0 | 40.0 | 30.0 | – | – | 10.0 | – |" in overview.tables(kept, ())
+
+
+def test_the_way_from_mediapipes_fit_to_the_floor_is_told_for_sets_and_rows():
+    def methods(fit, ours, floor):
+        return {
+            "mediapipe_fit": {"n": 4, "pa_mpjpe_mm": fit, "root_mpjpe_mm": 40.0, "angle_rmse_visible_deg": 20.0},
+            "ours": {"n": 4, "pa_mpjpe_mm": ours, "root_mpjpe_mm": 50.0, "angle_rmse_visible_deg": 15.0},
+            "floor": {"n": 4, "pa_mpjpe_mm": floor, "root_mpjpe_mm": 20.0},
+        }
+
+    figures = told_of(**methods(14.0, 8.0, 2.0))
+    values = dict.fromkeys(MEASURES)
+    figures["rows"] = {
+        "cycles": {name: {**values, **one} for name, one in methods(9.0, 10.0, 1.0).items()},
+        "alone": {"ours": {**values, "pa_mpjpe_mm": 10.0}},
+    }
+    text = overview.tables(overview.kept({}, figures), ())
+    # (14 - 8) / (14 - 2); root got worse by half of what there is to gain.
+    assert "| two_views, best | 14.0 | 8.0 | 2.0 | 50 | 40.0 | 50.0 | 20.0 | -50 | 20.0 | 15.0 | 75 |" in text
+    assert "| two_views, best, cycles | 9.0 | 10.0 | 1.0 | -12 | 40.0" in text
+    assert text.count("two_views, best, alone |") == 1
+    # Figures kept before visible joints were are still told.
+    old = overview.kept({}, figures)
+    for method in ("mediapipe_fit", "ours"):
+        del old["two_views, best"][method]["angle_rmse_visible_deg"]
+    assert "| -50 | – | – | – |" in overview.tables(old, ())
 
 
 def test_steadiness_is_shown_beside_what_it_costs():
