@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blender_handmocap.engine import rotations
 from blender_handmocap.engine.fit.hinges import pack, rotations_from_angles
 from blender_handmocap.engine.hand.free import free_hinges
 from training.footage import poses
@@ -43,7 +44,23 @@ def test_the_table_goes_on_where_it_stopped(
     lines = (tmp_path / "rows.jsonl").read_text().splitlines()
     assert lines[0] == first.strip() and [json.loads(line)["name"] for line in lines] == ["all", "no-mocap", "seen"]
     told = capsys.readouterr().out
-    assert "| as DetNet saw them |" in told and "| without recorded poses |" in told
+    assert (
+        "| fingertips at 4 mm, mm | as DetNet saw them | fingertips, mm |" in told
+        and "| without recorded poses |" in told
+    )
+
+
+def test_fingertips_are_judged_where_they_are(hands: Path) -> None:
+    observed = Observed.read(hands)
+    joints, rest = rest_of(observed.betas, "model")
+    turned = observed.rotation.copy()
+    assert held_out.tip_errors(turned, observed.rotation, joints, rest).max() == 0.0
+    # The outermost joint of the index finger, turned by 0.2 about its own x: only that tip moves, on a circle.
+    turned[:, 3] = rotations.multiply(turned[:, 3], rotations.quaternion_from_vector([0.2, 0.0, 0.0]))
+    found = held_out.tip_errors(turned, observed.rotation, joints, rest)
+    bone = rest[0, 8] - joints[0, 3]
+    np.testing.assert_allclose(found[:, 1], 2000.0 * np.sin(0.1) * np.hypot(bone[1], bone[2]), rtol=1e-6)
+    assert np.delete(found, 1, axis=1).max() < 1e-9
 
 
 def test_cases_name_losses_that_there_are() -> None:

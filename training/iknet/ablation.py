@@ -19,21 +19,24 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.fit.hinges import pack
 from blender_handmocap.engine.hand.free import free_hinges
-from blender_handmocap.engine.see.iknet import align, composed
+from blender_handmocap.engine.see.iknet import Aligned, align, composed
 from training.footage import poses
 from training.runs import Rows
 
 from .batches import Observed, rest_of
-from .held_out import NOISES
+from .held_out import NOISES, HeldOut, tip_errors
 from .losses import Weights
 from .network import IKNet
 from .train import Config, Run, pool_of, validate
 
 _POOL: Final = 60_000
+_TIPS_AT: Final = 4
+"""millimetres of noise at which fingertips are judged"""
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,30 @@ CASES: Final = {
 }
 
 
-def on_seen(network: IKNet, hands: Observed) -> float:
-    """Mean error of the finger joints in degrees on hands as a detector saw them."""
+def on_seen(network: IKNet, hands: Observed) -> dict[str, float]:
+    """Mean errors of the finger joints (degrees) and fingertips (mm) on hands as a detector saw them."""
+    joints, rest = rest_of(hands.betas, hands.definition)
+    found = answered(network, align(hands.points, hands.error, rest))
+    off = np.degrees(rotations.angle_between(found, hands.rotation))
+    return {
+        "seen": float(off[:, 1:].mean()),
+        "seen tips": float(tip_errors(found, hands.rotation, joints, rest).mean()),
+    }
+
+
+def tips(network: IKNet, held_out: HeldOut) -> float:
+    """Mean error of the fingertips in millimetres on held-out poses."""
+    found = answered(network, held_out.aligned(_TIPS_AT))
+    return float(tip_errors(found, held_out.rotation, held_out.joints, held_out.rest).mean())
+
+
+@torch.no_grad()
+def answered(network: IKNet, given: Aligned) -> NDArray[np.float64]:
+    """(N, 16, 4) rotations."""
     network.eval()
-    given = align(hands.points, hands.error, rest_of(hands.betas, hands.definition)[1])
-    with torch.no_grad():
-        answer = network(torch.from_numpy(given.features)).numpy()
+    answer = network(torch.from_numpy(given.features)).numpy()
     network.train()
-    off = np.degrees(rotations.angle_between(composed(answer, given.palm), hands.rotation))
-    return float(off[:, 1:].mean())
+    return composed(answer, given.palm)
 
 
 def trained(folder: Path, case: Case, config: Config, seen: Observed | None, judge: Observed | None) -> dict[str, Any]:
@@ -80,19 +98,25 @@ def trained(folder: Path, case: Case, config: Config, seen: Observed | None, jud
     config = replace(config, weights=replace(Weights(), **dict.fromkeys(case.without, 0.0)))
     run = Run(folder, config, [seen] if case.seen and seen is not None else [])
     run.train(config.samples)
-    found: dict[str, Any] = dict(validate(run.network, run.held_out))
-    return found | ({} if judge is None else {"seen": on_seen(run.network, judge)})
+    found: dict[str, Any] = {**validate(run.network, run.held_out), "tips": tips(run.network, run.held_out)}
+    return found | ({} if judge is None else on_seen(run.network, judge))
+
+
+_COLUMNS: Final = {
+    **{f"{mm}": f"{mm} mm" for mm in NOISES},
+    "tips": f"fingertips at {_TIPS_AT} mm, mm",
+    "seen": "as DetNet saw them",
+    "seen tips": "fingertips, mm",
+}
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown: mean errors of the finger joints in degrees."""
-    columns = [f"{mm} mm" for mm in NOISES] + (
-        ["as DetNet saw them"] if any("seen" in r for r in rows.values()) else []
-    )
-    lines = [f"| trained | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    """Markdown: mean errors of the finger joints in degrees, of fingertips in millimetres."""
+    columns = {key: head for key, head in _COLUMNS.items() if any(key in row for row in rows.values())}
+    lines = [f"| trained | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for name, case in CASES.items():
         if name in rows:
-            cells = [f"{rows[name][key]:.2f}" for key in (*map(str, NOISES), "seen") if key in rows[name]]
+            cells = [f"{rows[name][key]:.2f}" if key in rows[name] else "–" for key in columns]
             lines.append(f"| {case.title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

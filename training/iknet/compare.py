@@ -31,7 +31,7 @@ from blender_handmocap.engine.see.iknet import align, composed
 
 from .batches import Observed, rest_of
 from .export import load
-from .held_out import NOISES, Array, HeldOut
+from .held_out import NOISES, Array, HeldOut, tip_errors
 from .network import IKNet
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def _in_space(points: Array, error: Array, chain: Chain) -> Seen:
 def seen_table(network: IKNet, hands: Observed) -> list[str]:
     """Lines of a Markdown table over hands as a detector saw them, each in its own shape."""
     model, hinges = free_hand("right"), free_hinges("right")
-    _, rest = rest_of(hands.betas, hands.definition)
+    joints, rest = rest_of(hands.betas, hands.definition)
     learned = Learned(network)
     settings = FitSettings(nuisance_sigma=np.radians(0.1))
     found: dict[str, list[Array]] = {"analytic IK": [], "analytic IK, 10 steps on the points": []}
@@ -154,10 +154,12 @@ def seen_table(network: IKNet, hands: Observed) -> list[str]:
             found[name].append(hand_poses(one, False, chain)[0][0])
     answers = {name: np.stack(every) for name, every in found.items()}
     answers["IKNet"] = learned(hands.points, hands.error, rest)
-    lines = [f"| {len(hands.points)} hands as DetNet saw them | fingers, degrees | root, degrees |", "|---|---|---|"]
+    heads = ("fingers, degrees", "root, degrees", "fingertips, mm")
+    lines = [f"| {len(hands.points)} hands as DetNet saw them | {' | '.join(heads)} |", "|---|---|---|---|"]
     for name, answer in answers.items():
         off = np.degrees(rotations.angle_between(answer, hands.rotation))
-        lines.append(f"| {name} | {off[:, 1:].mean():.1f} | {off[:, 0].mean():.1f} |")
+        apart = tip_errors(answer, hands.rotation, joints, rest)
+        lines.append(f"| {name} | {off[:, 1:].mean():.1f} | {off[:, 0].mean():.1f} | {apart.mean():.1f} |")
     return lines
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.fit.hinges import rotations_from_angles
 from blender_handmocap.engine.hand.free import free_hinges
+from blender_handmocap.engine.hand.names import KEYPOINT_COUNT
 from blender_handmocap.engine.see.definitions import MODEL
 from blender_handmocap.engine.see.iknet import Aligned, align, composed
 from training.footage import poses
@@ -30,6 +31,7 @@ SPOILT: Final = 0.04
 _COUNT: Final = 1500
 _LEAST_SIGMA: Final = 0.0002
 _SEED: Final = 20
+_TIPS: Final = slice(4, KEYPOINT_COUNT, 4)
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,9 @@ def posed(rotation: Array, joints: Array, rest: Array) -> Array:
 def local_errors(answer: NDArray[Any], palm: Array, rotation: Array) -> Array:
     """(N, 16) degrees between the network's answers (N, 64) and the true rotations."""
     return np.degrees(rotations.angle_between(composed(answer, palm), rotation))
+
+
+def tip_errors(found: Array, rotation: Array, joints: Array, rest: Array) -> Array:
+    """(N, 5) millimetres between fingertips of hands at rotations (N, 16, 4), found and true; wrist on wrist."""
+    apart = posed(found, joints, rest) - posed(rotation, joints, rest)
+    return 1000.0 * np.asarray(np.linalg.norm(apart[:, _TIPS], axis=-1))
