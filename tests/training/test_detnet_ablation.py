@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from training.detnet import ablation
 from training.detnet.shards import Shards, find
+from training.detnet.train import shared
 from training.detnet.trunk import TAPS
 
 SHAPES = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
@@ -66,6 +69,25 @@ def test_a_stopped_table_goes_on(root: Path, tmp_path: Path, capsys: pytest.Capt
     assert "| without the delta maps' loss |" in told
     weights = {name: json.loads((tmp_path / name / "curve.jsonl").read_text())["terms"] for name in ("all", "no-delta")}
     assert weights["all"].keys() == weights["no-delta"].keys()
+
+
+def test_cases_that_go_on_start_where_the_first_one_ended(root: Path, tmp_path: Path) -> None:
+    shards = Shards.open(find(root), list(TAPS))
+    config = ablation.Config(channels=8, batch=8, samples=16)
+    ablation.trained(tmp_path / "all", ablation.CASES["all"], config, shards)
+    end = torch.load(tmp_path / "all" / "checkpoint.pt", weights_only=True)["network"]
+    for name in ("longer", "tuned"):
+        # No crops: what was judged is what was started from; the tuned blocks begin without a say.
+        row = ablation.trained(tmp_path / name, ablation.CASES[name], replace(config, samples=0), shards)
+        run = ablation.Run(tmp_path / name, replace(config, stage=ablation.CASES[name].stage), shards, None)
+        assert (run.network.heads.own is not None) == (name == "tuned")
+        assert row["PA"] == pytest.approx(judged_again(end, shards, run)["PA"], rel=1e-5)
+
+
+def judged_again(state: dict[str, torch.Tensor], shards: Shards, run: ablation.Run) -> dict[str, float]:
+    network = shared(ablation.Config(channels=8), shards)
+    network.load_state_dict(state)
+    return ablation.judged(network, shards, ablation.judges_of(run))
 
 
 def test_judges_are_the_held_out_drawn_rows_whatever_the_case_trains_on(root: Path, tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_only_the_wanted_side_is_drawn(monkeypatch):
     assert asked[0] is True
 
 
+def test_recorded_poses_can_be_left_out():
+    known = {row.tobytes() for row in mocap.load().angles.astype(np.float64)}
+
+    def recorded(recorded):
+        drawn = poses._from_sources(np.random.default_rng(2), 200, test=False, recorded=recorded)
+        return sum(row.tobytes() in known for row in drawn)
+
+    assert 60 < recorded(True) < 150
+    assert recorded(False) == 0
+    assert len(poses.sample(np.random.default_rng(3), 20, recorded=False)) == 20
+
+
 def test_counts_show_as_many_fingers():
     for number, name in enumerate(poses.COUNTS):
         points = keypoints(poses.named(name)[None])[0]

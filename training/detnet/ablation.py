@@ -3,9 +3,12 @@
 
     python -m training.detnet.ablation --shards DIR --runs DIR [--samples N] [--channels C] [--only NAME ...]
 
-Every run starts fresh on cached taps of the frozen trunk, sees as many crops in the same order and is judged on
-the same held-out drawn rows. Rows that are done are kept in RUNS/rows.jsonl; a stopped table goes on with the
-same command. The first two rows differ by their seed alone: what is less than that apart is not told apart.
+Every run sees as many crops on cached taps of the frozen trunk, in the same order, and is judged on the same
+held-out drawn rows; all start fresh but the two that go on from the first one's end. Rows that are done are kept in
+RUNS/rows.jsonl; a stopped table goes on with the same command. The first two rows differ by their seed alone: what is
+less than that apart is not told apart. The two about recorded poses need equally many drawn rows with and without:
+
+    python -m training.footage.dataset --out DIR --seed 11 --shards 2 [--no-recordings]
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from training.runs import Rows
 from .losses import Weights
 from .network import DetNet, Whole
 from .shards import Shards, find
-from .train import Config, Run, validate
+from .train import Config, Run, Stage, validate
 from .trunk import TAPS
 
 PALM: Final = 90.0
@@ -47,7 +50,13 @@ class Case:
     second: bool = True
     """with crops that show another hand, too"""
     seed: int = 0
+    stage: Stage = "heads"
+    start: str = ""
+    """the case whose end this one starts from; none: fresh"""
 
+
+_EXTRA: Final = "011"
+"""the seed of the rows that are drawn for this table"""
 
 CASES: Final = {
     "all": Case("everything"),
@@ -62,6 +71,10 @@ CASES: Final = {
     "redrawn": Case("and real hands drawn again", shards=("train", "real", "redrawn")),
     "composites": Case("and composites of real hands", shards=("train", "real", "composites")),
     "no-second": Case("without crops of two hands", second=False),
+    "few": Case("drawn rows of one seed alone", shards=(f"train-{_EXTRA}",)),
+    "unrecorded": Case("as many, without recorded poses", shards=(f"unrecorded-{_EXTRA}",)),
+    "longer": Case("everything, then as many crops again, heads alone", start="all"),
+    "tuned": Case("everything, then as many crops again, with tuned blocks", stage="own", start="all"),
 }
 
 
@@ -104,8 +117,9 @@ def judges_of(run: Run) -> NDArray[np.int64]:
 
 def trained(folder: Path, case: Case, config: Config, shards: Shards) -> dict[str, Any]:
     """Train one case and judge its end."""
-    config = replace(config, seed=case.seed, weights=replace(Weights(), **dict.fromkeys(case.without, 0.0)))
-    run = Run(folder, config, shards, None)
+    weights = replace(Weights(), **dict.fromkeys(case.without, 0.0))
+    config = replace(config, seed=case.seed, stage=case.stage, weights=weights)
+    run = Run(folder, config, shards, folder.with_name(case.start) / "checkpoint.pt" if case.start else None)
     run.training = run.training[rows_of(case, shards)[run.training]]
     run.train(config.samples)
     return {"rows": len(run.training), **judged(run.network, shards, judges_of(run))}

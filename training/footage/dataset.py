@@ -37,7 +37,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import looks, two_hands
+from . import looks, poses, two_hands
 from .crops import CROP_SIZE, Crop, Jitter, draw_crop
 from .scene import Scene
 from .situations import Mixture, Sampler
@@ -51,6 +51,8 @@ MIN_VISIBLE: Final = 5
 MIN_AREA: Final = 0.015
 """... and those of which the hand covers less than this share."""
 _TRIES: Final = 12
+_POOL: Final = 1500
+"""poses that are drawn at once where they are not recorded ones"""
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class Settings:
     style: looks.Style = looks.STANDARD
     mixture: Mixture = field(default_factory=Mixture)
     jitter: Jitter = field(default_factory=Jitter)
+    recorded: bool = True
+    """with recorded poses; without, what they are worth can be told"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def stream(settings: Settings, shard: int) -> Iterator[Row]:
     start = np.random.SeedSequence([settings.seed, int(settings.test), shard])
     random = np.random.default_rng(start)
     touching = two_hands.load().chosen(test=settings.test) if two_hands.PATTERN_FILE.exists() else None
-    sampler = Sampler(random, test=settings.test, mixture=settings.mixture, patterns=touching)
+    given = None if settings.recorded else poses.sample(random, _POOL, test=settings.test, recorded=False)
+    sampler = Sampler(random, test=settings.test, mixture=settings.mixture, patterns=touching, angles=given)
     number = 0
     while True:
         for attempt in range(_TRIES):
@@ -204,7 +209,7 @@ def _job(task: tuple[Path, Settings, int, int]) -> tuple[str, float]:
 
 def make(out: Path, settings: Settings, shards: int, rows: int, processes: int = 1) -> int:
     """Write the shards that are missing; how many those were."""
-    side = "test" if settings.test else "train"
+    side = "test" if settings.test else "train" if settings.recorded else "unrecorded"
     tasks = [(out / f"{side}-{settings.seed:03d}-{k:05d}", settings, k, rows) for k in range(shards)]
     tasks = [task for task in tasks if not task[0].exists()]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
@@ -222,9 +227,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", action="store_true", help="draw from the sources kept for testing")
+    parser.add_argument("--no-recordings", action="store_true", help="single hands in poses that nobody recorded")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = Settings(seed=options.seed, test=options.test)
+    settings = Settings(seed=options.seed, test=options.test, recorded=not options.no_recordings)
     make(options.out, settings, options.shards, options.rows, options.processes)
     return 0
 

@@ -176,34 +176,34 @@ def random_within_limits(random: np.random.Generator, count: int) -> Array:
     return clipped(angles)
 
 
-def sample(random: np.random.Generator, count: int, *, test: bool = False) -> Array:
+def sample(random: np.random.Generator, count: int, *, test: bool = False, recorded: bool = True) -> Array:
     """Poses (count, 16, 3) from all sources of one side of the split, mixed, varied and free of self-collision.
 
     Recorded hands are taken as they are, interpolated from rest, blended in pairs, or mixed
-    finger by finger; all get a little noise.
+    finger by finger; all get a little noise. Without `recorded`, only limits and named shapes are drawn from.
     """
     found: list[Array] = []
     missing = count
     while missing > 0:
-        batch = _proposals(random, 2 * missing + 16, test=test)
+        batch = _proposals(random, 2 * missing + 16, test=test, recorded=recorded)
         good = batch[self_overlap(batch) < _WORST_OVERLAP][:missing]
         found.append(good)
         missing -= len(good)
     return np.concatenate(found)
 
 
-def _proposals(random: np.random.Generator, count: int, *, test: bool) -> Array:
-    angles = _from_sources(random, count, test=test)
+def _proposals(random: np.random.Generator, count: int, *, test: bool, recorded: bool) -> Array:
+    angles = _from_sources(random, count, test=test, recorded=recorded)
     mixed = random.random(count) < _MIXED_SHARE
     if mixed.any():
-        others = _from_sources(random, int(mixed.sum()), test=test)
+        others = _from_sources(random, int(mixed.sum()), test=test, recorded=recorded)
         angles[mixed] = _mixture(random, angles[mixed], others)
     jitter = np.zeros((JOINT_COUNT, 3))
     jitter[1:] = np.tile(_NOISE, (len(FINGERS), 1))
     return clipped(angles + random.normal(size=angles.shape) * jitter)
 
 
-def _from_sources(random: np.random.Generator, count: int, *, test: bool) -> Array:
+def _from_sources(random: np.random.Generator, count: int, *, test: bool, recorded: bool) -> Array:
     recordings = mocap.load()
     chosen = recordings.chosen(test=test)
     moving = np.array([recordings.kind(source) == "recording" for source in range(len(recordings.names))])
@@ -211,7 +211,8 @@ def _from_sources(random: np.random.Generator, count: int, *, test: bool) -> Arr
         "recorded": chosen[moving[recordings.source[chosen]]],
         "single": chosen[~moving[recordings.source[chosen]]],
     }
-    which = random.choice(len(_SHARES), count, p=list(_SHARES.values()))
+    shares = np.array([share * (recorded or kind not in pools) for kind, share in _SHARES.items()])
+    which = random.choice(len(_SHARES), count, p=shares / shares.sum())
     angles = np.empty((count, JOINT_COUNT, 3))
     for number, kind in enumerate(_SHARES):
         here = np.flatnonzero(which == number)
