@@ -132,7 +132,7 @@ def test_poses_about_a_hand_stay_within_its_joints() -> None:
 
 
 def test_pasted_crops_have_their_points_on_a_hand_or_say_that_it_is_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(composites, "_worn", lambda image, random: image)
+    monkeypatch.setattr(composites, "worn", lambda image, random: image)
     grid = np.stack(np.meshgrid(np.linspace(45, 115, 7), np.linspace(70, 120, 3)), -1).reshape(21, 2)
     mask = np.zeros((160, 160), np.float32)
     mask[60:130, 35:125] = 1.0

@@ -57,7 +57,7 @@ def test_depth_decides_pixel_by_pixel() -> None:
 
 def test_moving_and_mirroring_keep_points_on_the_hand() -> None:
     hand = square("right", 8, 0.4, 200)
-    moved = hand.moved([[1.0, 0.0, 10.0], [0.0, 1.0, -4.0]], SIZE, SIZE, nearer=0.1)
+    moved = hand.moved([[1.0, 0.0, 10.0], [0.0, 1.0, -4.0]], SIZE, SIZE).nearer(0.1)
     assert np.allclose(moved.keypoints2d, hand.keypoints2d + np.array([10.0, -4.0]))
     assert moved.mask[30, 20] == 1.0
     assert moved.depth[30, 20] == pytest.approx(0.3)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,7 @@ def made_maps() -> Maps:
         within=torch.rand(2, 56, 56),
         between=between,
         placed=placed,
+        related=placed,
         heat=torch.zeros(2, 2, 21, 28, 28),
         heat_known=torch.tensor([1.0, 0.0]),
     )
@@ -112,6 +114,11 @@ def test_a_perfect_answer_costs_nothing_and_what_is_not_known_does_not_count() -
     assert float(learn.loss(wrong, truth, learn.Weights())[0]) == pytest.approx(0.0, abs=1e-6)
     wrong["heat"][0, 0, 0, 0, 0] = 1.0
     assert float(learn.loss(wrong, truth, learn.Weights())[0]) > 0.0
+    # How hands that were pasted together stand to each other.
+    apart = {**out, "between": truth.between + 9.0}
+    unrelated = replace(truth, related=torch.zeros_like(truth.placed))
+    assert float(learn.loss(apart, truth, learn.Weights())[0]) > 1.0
+    assert float(learn.loss(apart, unrelated, learn.Weights())[0]) == pytest.approx(0.0, abs=1e-6)
     assert learn.between_hands(truth.classes, truth.between).tolist() == pytest.approx([0.4, 0.0])
 
 

@@ -22,7 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blender_handmocap.engine.hand.names import FOREARM_PART
 from blender_handmocap.engine.see.crops import HAND_INPUT, Image, cut
+from blender_handmocap.engine.see.fusion import ray_rotation
 from training.footage import looks, scenery
 from training.footage.compositing import Cutout
 from training.footage.crops import Jitter, crop_matrix, jittered
@@ -47,27 +49,39 @@ def cutout_of(hands: FittedHands, index: int) -> Cutout:
     """One fitted hand, ready to be pasted."""
     scene, side = hands.scene(index), hands.side(index)
     drawn = draw(scene, quality="plain")
+    truth = drawn.hands[0]
+    axes = ray_rotation(np.append(truth.keypoints3d.mean(0)[:2] / truth.keypoints3d.mean(0)[2], 1.0))
+    hand = (drawn.side == SIDE_LABEL[side]) & (drawn.part != 1 + FOREARM_PART)
+    rows, columns = np.mgrid[: scene.height, : scene.width]
+    rays = np.stack([(columns - scene.K[0, 2]) / scene.K[0, 0], (rows - scene.K[1, 2]) / scene.K[1, 1]], axis=-1)
+    along = (rays @ axes[:2, 2] + axes[2, 2]).astype(np.float32)
     return Cutout(
         image=hands.image[index],
         # Without its outermost pixels, which hold some of what lay behind.
         mask=cv2.erode(hands.mask[index], np.ones((3, 3), np.uint8)).astype(np.float32),
-        depth=spread(drawn.depth, drawn.side == SIDE_LABEL[side]),
+        depth=spread(drawn.depth * along, hand),
         side=side,
-        keypoints2d=drawn.hands[0].keypoints2d,
-        visible=drawn.hands[0].visible,
+        keypoints2d=truth.keypoints2d,
+        visible=truth.visible,
+        points3d=truth.keypoints3d @ axes,
+        surface=spread(drawn.correspondence, hand),
     )
+
+
+def backdrop(random: np.random.Generator) -> Image:
+    """What hands are pasted over."""
+    behind = scenery.backdrop(looks.sample_backdrop(random, _WEAR), CANVAS, CANVAS)
+    return np.asarray(np.clip(behind ** (1 / 2.2) * 255.0, 0, 255), np.uint8)
 
 
 def row(pieces: Sequence[Cutout], random: np.random.Generator) -> tuple[Labelled, bool]:
     """A crop of one of two pasted hands, and whether it is of the side that it was cut for."""
-    behind = scenery.backdrop(looks.sample_backdrop(random, _WEAR), CANVAS, CANVAS)
-    backdrop = np.clip(behind ** (1 / 2.2) * 255.0, 0, 255).astype(np.uint8)
-    made = pasted(random, pieces, backdrop)
+    made = pasted(random, pieces, backdrop(random))
     target = int(random.integers(2))
     points = made.keypoints2d[target]
     box = jittered(points, Jitter(), random)
     matrix = crop_matrix(box)
-    shown = cut(_worn(made.image, random), box, HAND_INPUT, replicate=True)
+    shown = cut(worn(made.image, random), box, HAND_INPUT, replicate=True)
     inside = points @ matrix[:, :2].T + matrix[:, 2]
     stray = bool(random.random() < _STRAY_SHARE)
     # Crops show right hands; one that was cut for the other hand shows a left one.
@@ -77,7 +91,7 @@ def row(pieces: Sequence[Cutout], random: np.random.Generator) -> tuple[Labelled
     return Labelled(np.ascontiguousarray(shown), inside, use), not stray
 
 
-def _worn(image: Image, random: np.random.Generator) -> Image:
+def worn(image: Image, random: np.random.Generator) -> Image:
     """The picture as another camera would deliver it."""
     return develop(_LINEAR[image], looks.sample_lens(random, _WEAR), random, quick=True)
 

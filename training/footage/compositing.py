@@ -41,6 +41,10 @@ class Cutout:
     """(21, 2) pixels"""
     visible: NDArray[np.bool_]
     """(21,) seen in this picture"""
+    points3d: Array | None = None
+    """(21, 3) metres, if it is known: axes of a camera that looks at the hand, depth as in `depth`"""
+    surface: FloatArray | None = None
+    """(h, w, 3) metres, if it is known: which point of the canonical right hand at rest is seen where the mask is"""
 
     def mirrored(self) -> Cutout:
         """The other side's hand."""
@@ -52,18 +56,34 @@ class Cutout:
             depth=np.ascontiguousarray(self.depth[:, ::-1]),
             side="left" if self.side == "right" else "right",
             keypoints2d=np.stack([last - self.keypoints2d[:, 0], self.keypoints2d[:, 1]], axis=1),
+            points3d=None if self.points3d is None else self.points3d * [-1.0, 1.0, 1.0],
+            surface=None if self.surface is None else np.ascontiguousarray(self.surface[:, ::-1]),
         )
 
-    def moved(self, matrix: ArrayLike, width: int, height: int, *, nearer: float = 0.0) -> Cutout:
-        """The cut-out under an affine map (2, 3) on a canvas; `nearer` metres are taken off its depth."""
+    def nearer(self, metres: float) -> Cutout:
+        """The cut-out with so much taken off its depth."""
+        points = None if self.points3d is None else self.points3d - [0.0, 0.0, metres]
+        return replace(self, depth=self.depth - np.float32(metres), points3d=points)
+
+    def moved(self, matrix: ArrayLike, width: int, height: int) -> Cutout:
+        """The cut-out turned, scaled and shifted by an affine map (2, 3) on a canvas."""
         warp = np.asarray(matrix, dtype=np.float64)
         size = (width, height)
+        points, surface = self.points3d, self.surface
+        if points is not None:
+            turn = np.eye(3)
+            turn[:2, :2] = warp[:, :2] / np.sqrt(np.linalg.det(warp[:, :2]))
+            points = points @ turn.T
+        if surface is not None:
+            surface = cv2.warpAffine(surface, warp, size, flags=cv2.INTER_NEAREST)
         return replace(
             self,
             image=cv2.warpAffine(self.image, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
             mask=cv2.warpAffine(self.mask, warp, size, flags=cv2.INTER_LINEAR),
-            depth=cv2.warpAffine(self.depth, warp, size, flags=cv2.INTER_NEAREST) - np.float32(nearer),
+            depth=cv2.warpAffine(self.depth, warp, size, flags=cv2.INTER_NEAREST),
             keypoints2d=self.keypoints2d @ warp[:, :2].T + warp[:, 2],
+            points3d=points,
+            surface=surface,
         )
 
 
@@ -75,12 +95,20 @@ class Composite:
     """(H, W, 3) RGB"""
     side: NDArray[np.uint8]
     """(H, W) 0 no hand, 1 left, 2 right"""
-    keypoints2d: tuple[Array, ...]
-    """for each cut-out (21, 2)"""
+    cutouts: tuple[Cutout, ...]
+    """as they were pasted"""
     visible: tuple[NDArray[np.bool_], ...]
     """for each cut-out (21,): seen in its own picture, and no nearer hand pasted over it"""
-    sides: tuple[Side, ...]
-    """which hand each cut-out is"""
+
+    @property
+    def keypoints2d(self) -> tuple[Array, ...]:
+        """For each cut-out (21, 2)."""
+        return tuple(piece.keypoints2d for piece in self.cutouts)
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Which hand each cut-out is."""
+        return tuple(piece.side for piece in self.cutouts)
 
 
 def composed(backdrop: NDArray[np.uint8], cutouts: Sequence[Cutout], *, by_pixel: bool = True) -> Composite:
@@ -118,9 +146,8 @@ def composed(backdrop: NDArray[np.uint8], cutouts: Sequence[Cutout], *, by_pixel
     return Composite(
         image=np.clip(image + 0.5, 0, 255).astype(np.uint8),
         side=side,
-        keypoints2d=tuple(piece.keypoints2d for piece in cutouts),
+        cutouts=tuple(cutouts),
         visible=tuple(visible),
-        sides=tuple(piece.side for piece in cutouts),
     )
 
 

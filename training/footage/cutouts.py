@@ -14,7 +14,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,8 @@ LEAST_AGREEMENT: Final = 0.8
 _UNSURE: Final = 0.045
 """The mesh's outline is trusted to within this share of the hand's size."""
 _CUT_ROUNDS: Final = 4
+_AWAY: Final = 0.5
+"""metres from the camera at which hands are pasted"""
 
 _log = logging.getLogger(__name__)
 
@@ -129,14 +131,14 @@ def outlined(image: Image, mesh: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(pieces == largest)
 
 
-def spread(depth: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Depth (h, w) with pixels that are not `known` taking the nearest known one's."""
+def spread(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A map (h, w, ...) with pixels that are not `known` (h, w) taking the nearest known one's."""
     _, nearest = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    values = np.zeros(int(nearest.max()) + 1, np.float32)
-    values[nearest[known]] = depth[known]
-    return values[nearest]
+    by_label = np.zeros((int(nearest.max()) + 1, *values.shape[2:]), np.float32)
+    by_label[nearest[known]] = values[known]
+    return by_label[nearest]
 
 
 def pasted(random: Random, cutouts: Sequence[Cutout], backdrop: Image) -> Composite:
@@ -153,14 +155,14 @@ def pasted(random: Random, cutouts: Sequence[Cutout], backdrop: Image) -> Compos
     return composed(
         backdrop,
         [
-            _laid(random, first, middle - away, size, nearer=front),
-            _laid(random, second, middle + away, size, nearer=-front),
+            laid(random, first, middle - away, size).nearer(front),
+            laid(random, second, middle + away, size).nearer(-front),
         ],
         by_pixel=bool(random.random() < 0.3),
     )
 
 
-def _laid(random: Random, piece: Cutout, place: Array, size: int, *, nearer: float) -> Cutout:
+def laid(random: Random, piece: Cutout, place: Array, size: int) -> Cutout:
     """The cut-out with the middle of its mask at `place`, about half the canvas long, half a metre away."""
     rows, columns = np.nonzero(piece.mask > 0.5)
     centre = np.array([columns.mean(), rows.mean()])
@@ -169,8 +171,8 @@ def _laid(random: Random, piece: Cutout, place: Array, size: int, *, nearer: flo
     turn = np.radians(20.0 * random.normal())
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = np.concatenate([linear, (place - linear @ centre)[:, None]], axis=1)
-    relief = piece.depth - np.median(piece.depth[piece.mask > 0.5]) + np.float32(0.5)
-    return replace(piece, depth=relief).moved(matrix, size, size, nearer=nearer)
+    middle = float(np.median(piece.depth[piece.mask > 0.5]))
+    return piece.nearer(middle - _AWAY).moved(matrix, size, size)
 
 
 def photographs(folder: Path, random: Random) -> Iterator[Image]:

@@ -68,7 +68,9 @@ class Maps:
     between: Tensor
     """(N, 56, 56) depth of the hand's own wrist behind the other one's, palm lengths; 0 where there is one hand"""
     placed: Tensor
-    """(N, 56, 56) 1 where `within` and `between` are known"""
+    """(N, 56, 56) 1 where `within` is known"""
+    related: Tensor
+    """... and where `between` is"""
     heat: Tensor
     """(N, 2, 21, 28, 28)"""
     heat_known: Tensor
@@ -124,6 +126,7 @@ class MapData:
             within=(depth - mine) / palm * placed,
             between=((mine - theirs) / palm).clamp(-FARTHEST, FARTHEST) * placed,
             placed=placed.float(),
+            related=placed.float() * (truth.placed >= truth.pair).float()[:, None, None],
             heat=heat,
             heat_known=1.0 - truth.strangers,
         )

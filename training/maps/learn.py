@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,13 +79,13 @@ def loss(out: dict[str, Tensor], truth: Maps, weights: Weights) -> tuple[Tensor,
     """The sum of all losses, and each."""
     shown = (truth.classes > 0).float()
     # What is said of cells that show no hand is never read.
-    hand, placed = shown.sum().clamp(min=1.0), truth.placed.sum().clamp(min=1.0)
+    hand, placed, related = (where.sum().clamp(min=1.0) for where in (shown, truth.placed, truth.related))
     off = (out["heat"] - truth.heat).square().mean((1, 2, 3, 4)) * truth.heat_known
     terms = {
         "classes": functional.cross_entropy(out["logits"], truth.classes),
         "code": ((out["code"] - truth.code).square().sum(1) * shown).sum() / hand,
         "within": ((out["within"] - truth.within).square() * truth.placed).sum() / placed,
-        "between": ((out["between"] - truth.between).square() * truth.placed).sum() / placed,
+        "between": ((out["between"] - truth.between).square() * truth.related).sum() / related,
         "heat": off.mean(),
     }
     total = torch.stack([term * getattr(weights, name) for name, term in terms.items()]).sum()
@@ -136,7 +137,7 @@ def validate(heads: MapHeads, data: MapData, index: NDArray[np.int64]) -> dict[s
         points, height = peaks(out["heat"])
         pixels = (points - truth.position).norm(dim=-1) * _CROP
         seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
-        pair = truth.pair > 0
+        pair = truth.placed > 0
         deeper = truth.vector[:, 2].clamp(-FARTHEST, FARTHEST)
         told = between_hands(classes, out["between"])
         before = (data.told(rows)[0] - truth.position).norm(dim=-1) * _CROP
@@ -202,12 +203,13 @@ def _opened(shards: Path) -> MapData:
 
 
 def _score(errors: dict[str, float]) -> float:
-    """What a run is chosen by: each part about one when badly known."""
+    """What a run is chosen by: each part about one when badly known; depth between hands counts where it is known."""
+    between = errors["between"] / max(errors["between_constant"], 1e-6)
     return (
         2.0 * (1.0 - errors["overlap"])
         + errors["code"] / 0.1
         + errors["within"] / 0.3
-        + errors["between"] / max(errors["between_constant"], 1e-6)
+        + (between if math.isfinite(between) else 0.0)
         + (errors["pixels"] + errors["pixels_hidden"]) / 20.0
     )
 

@@ -76,13 +76,13 @@ def calibrated(network: PairCropNet, data: Data) -> Calibration:
         truth = data.targets(rows)
         taps, first = data.features(rows), told(truth, definition, random, Following())
         out = network.heads(*taps.values(), *told_again(network.heads, taps, first, truth, definition))
-        inside, known, pair = truth.inside > 0, truth.known > 0, truth.pair > 0
+        inside, known = truth.inside > 0, truth.known > 0
         distance = (out["position"] - truth.position).norm(dim=-1)
         ratio["error"].append((distance / torch.exp(out["log_error_2d"]))[inside].double().numpy())
         off = (out["location"] - truth.location).norm(dim=-1)
         ratio["form_error"].append((off / torch.exp(out["log_error_3d"]))[known].flatten().double().numpy())
         away = (out["vector"] - truth.vector).abs() / torch.exp(out["log_sigma"])
-        ratio["sigma"].append(away[pair].flatten().double().numpy())
+        ratio["sigma"].append(away[truth.placed > 0].flatten().double().numpy())
         box = (truth.position.amax(2) - truth.position.amin(2)).amax(-1).clamp(min=1e-3)
         error = (distance * inside).sum(-1) / inside.sum(-1).clamp(min=1) / box
         states = torch.sigmoid(torch.stack([out["present"], out["pair"][:, None].expand(-1, HANDS)], -1))

@@ -29,9 +29,9 @@ from training.detnet.trunk import TAPS
 from training.runs import Keeper, cosine
 
 from .followed import Following, followed
-from .heads import CROP, LEFT, RIGHT, PairHeads
+from .heads import CROP, PairHeads
 from .losses import Targets, Weights, loss, targets
-from .shards import LABELS
+from .shards import LABELS, LAID, read_labels
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,11 @@ class Data:
     """Many shards as one indexable whole; taps stay on disk."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        parts = [{name: np.load(folder / f"{name}.npy") for name in LABELS} for folder in folders]
+        parts = [read_labels(folder) for folder in folders]
         self.starts = np.concatenate([[0], np.cumsum([len(part["palm"]) for part in parts])])
-        self.labels: dict[str, NDArray[Any]] = {name: np.concatenate([part[name] for part in parts]) for name in LABELS}
+        self.labels: dict[str, NDArray[Any]] = {
+            name: np.concatenate([part[name] for part in parts]) for name in (*LABELS, LAID)
+        }
         self._maps = [{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in TAPS} for folder in folders]
         last = [np.arange(max(end - _HELD_OUT, begin), end) for begin, end in zip(self.starts, self.starts[1:])]  # noqa: B905
         self.validation = np.concatenate(last)
@@ -158,11 +160,11 @@ def validate(
         seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
         pixels = (out["position"] - truth.position).norm(dim=-1) * CROP
         form = (out["location"] - truth.location).norm(dim=-1)
-        off = (out["vector"] - truth.vector)[pair]
+        known_way = truth.placed > 0
+        off = (out["vector"] - truth.vector)[known_way]
         lost = ((known[2][:, 6:8] == 0) & (truth.known > 0) & pair[:, None])[..., None] & (truth.inside > 0)
-        deeper = (truth.depth[:, LEFT] - truth.depth[:, RIGHT]).mean(1)
-        clear = pair & (deeper.abs() > 0.1)
-        placed = (known[2][:, 1:4] - truth.vector)[pair & (known[2][:, 8] > 0)]
+        by_size = known_way & (known[2][:, 8] > 0)
+        placed = (known[2][:, 1:4] - truth.vector)[by_size]
         said_touch, touch, sure = out["contact"] > 0, truth.contact > 0, truth.contact_known > 0
         before = (known[0] - truth.position).norm(dim=-1) * CROP
         batch = {
@@ -173,12 +175,12 @@ def validate(
             "vector": off.norm(dim=-1),
             "vector_plane": off[:, :2].norm(dim=-1),
             "vector_depth": off[:, 2].abs(),
-            "ratio": (off.abs() / torch.exp(out["log_sigma"][pair])).mean(-1),
+            "ratio": (off.abs() / torch.exp(out["log_sigma"][known_way])).mean(-1),
             "before": before[seen],
             "placed": placed.norm(dim=-1),
             "placed_depth": placed[:, 2].abs(),
-            "vector_known": (out["vector"] - truth.vector)[pair & (known[2][:, 8] > 0)].norm(dim=-1),
-            "nearer": ((out["left_nearer"] > 0) == (deeper < 0))[clear].float(),
+            "vector_known": (out["vector"] - truth.vector)[by_size].norm(dim=-1),
+            "nearer": ((out["left_nearer"] > 0) == (truth.nearer > 0))[truth.nearer != 0].float(),
             "present": ((out["present"] > 0) == (truth.present > 0))[truth.strangers == 0].float(),
             "pair": ((out["pair"] > 0) == pair).float(),
             "precision": touch[said_touch & sure].float(),

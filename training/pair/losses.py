@@ -17,6 +17,8 @@ from blender_handmocap.engine.hand.names import KEYPOINT_PARENTS
 from training.footage.two_hands import TOUCH
 
 from .heads import CROP, LEFT, RIGHT
+from .pictures import Laid
+from .shards import LAID
 
 APART: Final = 0.004
 """metres from which parts surely do not touch; between touch and this a label says nothing"""
@@ -51,6 +53,10 @@ class Targets:
     """(N,) both are there and belong together"""
     strangers: Tensor
     """(N,)"""
+    placed: Tensor
+    """(N,) a pair, and how the hands stand to each other is known"""
+    nearer: Tensor
+    """(N,) 1 the left hand is clearly the nearer one, -1 the right one; 0: neither, or nobody knows"""
     contact: Tensor
     """(N, 6, 6) 1 touch, 0 do not"""
     contact_known: Tensor
@@ -71,19 +77,27 @@ def targets(labels: Mapping[str, NDArray[Any]]) -> Targets:
     pair = labels["pair"].astype(np.float32) * (1.0 - strangers)
     points = labels["points3d"] / labels["palm"][:, None, None, None]
     wrist = points[:, :, 0]
-    gap = labels["gap"]
+    gap, laid = labels["gap"], labels.get(LAID, np.zeros(len(pair), np.uint8))
+    drawn = laid == Laid.DRAWN
+    depth = points[..., 2] - wrist[..., 2].mean(1)[:, None, None]
+    deeper = (depth[:, LEFT] - depth[:, RIGHT]).mean(1)
+    clear = np.where(np.abs(deeper) > _NEARER, -np.sign(deeper), 0.0)
+    overlaid = (laid == Laid.LEFT_IN_FRONT).astype(np.float32) - (laid == Laid.RIGHT_IN_FRONT)
+    known_gap = (strangers == 0) & (drawn | (pair == 0))
     arrays = (
         (labels["points2d"] + 0.5) / CROP,
         points - wrist[:, :, None],
-        points[..., 2] - wrist[..., 2].mean(1)[:, None, None],
+        depth,
         labels["visible"],
         points[:, LEFT, 0] - points[:, RIGHT, 0],
         present,
         present * (1.0 - strangers)[:, None],
         pair,
         strangers,
+        pair * drawn,
+        pair * np.where(drawn, clear, overlaid),
         (gap <= TOUCH) & (pair > 0)[:, None, None],
-        ((gap <= TOUCH) | (gap >= APART) | (pair == 0)[:, None, None]) & (strangers == 0)[:, None, None],
+        ((gap <= TOUCH) | (gap >= APART) | (pair == 0)[:, None, None]) & known_gap[:, None, None],
     )
     tensors = [torch.from_numpy(np.asarray(array, np.float32)) for array in arrays]
     return Targets(*tensors, focal=_focal(labels["points2d"], labels["points3d"], present))
@@ -117,7 +131,7 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
     """The sum that is trained on, and each unweighted term for the log."""
     inside = truth.inside
     solid = truth.known[..., None].expand_as(inside)
-    both = truth.pair[:, None, None].expand_as(inside)
+    both = truth.placed[:, None, None].expand_as(inside)
     off = (out["position"] - truth.position).abs().sum(-1)
     form_off = (out["location"] - truth.location).abs().sum(-1)
     depth_off = (out["depth"] - truth.depth).abs()
@@ -125,9 +139,7 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
     distance_2d = (out["position"] - truth.position).norm(dim=-1).detach()
     distance_3d = (out["location"] - truth.location).norm(dim=-1).detach()
     apart = (out["vector"] - truth.vector).abs()
-    pair = truth.pair[:, None].expand_as(apart)
-    deeper = (truth.depth[:, LEFT] - truth.depth[:, RIGHT]).mean(1)
-    told = truth.pair * (deeper.abs() > _NEARER).float()
+    placed = truth.placed[:, None].expand_as(apart)
     some = (truth.strangers == 0).float()
     terms = {
         "position": _mean(off, inside),
@@ -137,11 +149,11 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
         "error": _mean(_laplace(distance_2d, out["log_error_2d"]), inside)
         + _mean(_laplace(distance_3d, out["log_error_3d"]), solid),
         "visible": _mean(_binary(out["visible"], truth.visible), inside),
-        "vector": _mean(_stretched(apart), pair),
-        "sigma": _mean(_laplace(apart.detach(), out["log_sigma"]), pair),
+        "vector": _mean(_stretched(apart), placed),
+        "sigma": _mean(_laplace(apart.detach(), out["log_sigma"]), placed),
         "state": _mean(_binary(out["present"], truth.present), some[:, None].expand_as(truth.present))
         + _binary(out["pair"], truth.pair).mean()
-        + 0.5 * _mean(_binary(out["left_nearer"], (deeper < 0).float()), told),
+        + 0.5 * _mean(_binary(out["left_nearer"], (truth.nearer > 0).float()), truth.nearer.abs()),
         "contact": _mean(_binary(out["contact"], truth.contact, rare=_RARE), truth.contact_known),
     }
     total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

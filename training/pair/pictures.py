@@ -9,6 +9,7 @@ order of SIDES, as the crop shows them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -36,7 +37,7 @@ REGION_SIZE: Final = 336
 """pixels a side of what is drawn"""
 _REGION: Final = 1.75
 """sides of a crop that the drawing holds"""
-_LEAST_INSIDE: Final = 8
+LEAST_INSIDE: Final = 8
 """points of a hand that must lie in the crop and in the picture for it to be there"""
 _LEAST_AREA: Final = 0.012
 """share of the drawing that hands must cover"""
@@ -68,6 +69,25 @@ class Situations:
     """in sides of the crop"""
 
 
+class Laid(IntEnum):
+    """How the two hands of a crop came together. How real ones stand to each other nobody knows: not their depth to
+    each other, the way between the wrists, or what touches."""
+
+    DRAWN = 0
+    """all is known"""
+    LEFT_IN_FRONT = 1
+    """real hands, the left one laid over the right one"""
+    RIGHT_IN_FRONT = 2
+    PHOTOGRAPHED = 3
+    """real hands as a picture shows them: which is nearer is not known, either"""
+
+    @property
+    def mirrored(self) -> Laid:
+        """In the mirror left is right."""
+        swap = {Laid.LEFT_IN_FRONT: Laid.RIGHT_IN_FRONT, Laid.RIGHT_IN_FRONT: Laid.LEFT_IN_FRONT}
+        return swap.get(self, self)
+
+
 @dataclass(frozen=True)
 class Truth:
     """What is true of one crop."""
@@ -94,6 +114,8 @@ class Truth:
     """(56, 56, 3) metres: which point of the canonical right hand at rest is seen; 0 off the hands"""
     depth: Array
     """(56, 56) metres along the crop's own ray; 0 off the hands"""
+    laid: Laid = Laid.DRAWN
+    """of two hands"""
 
     def mirrored(self) -> Truth:
         """The same in the mirror: left is right."""
@@ -111,6 +133,7 @@ class Truth:
             sides=np.array([0, 2, 1], np.uint8)[self.sides[:, ::-1]],
             surface=self.surface[:, ::-1].copy(),
             depth=self.depth[:, ::-1].copy(),
+            laid=self.laid.mirrored,
         )
 
 
@@ -225,7 +248,7 @@ def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: 
         slot = SIDES.index(hand.pose.side)
         places = hand.keypoints2d @ matrix[:, :2].T + matrix[:, 2]
         shown = within & ((places >= -0.5) & (places <= CROP_SIZE - 0.5)).all(-1)
-        if empty or shown.sum() < _LEAST_INSIDE:
+        if empty or shown.sum() < LEAST_INSIDE:
             continue
         present[slot] = 1
         points2d[slot], points3d[slot] = places, hand.keypoints3d @ own_axes
@@ -247,22 +270,27 @@ def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: 
     )
 
 
-def _maps(picture: Picture, matrix: Array, own_axes: Array) -> tuple[NDArray[np.uint8], Array, Array]:
-    """`sides`, `surface` and `depth` of a crop's Truth; `matrix` (2, 3): picture pixels to crop pixels."""
+def cells(matrix: Array, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Row and column (56, 56) of the picture's pixel in the middle of each cell of the maps, and whether the picture
+    has it; `matrix` (2, 3): picture pixels to crop pixels."""
     size = CROP_SIZE // MAP_SIZE
     middle = np.arange(MAP_SIZE) * size + (size - 1) / 2
     # `cut` puts the crop's pixel x at matrix^-1 x, and a picture's integer pixels are centres.
-    cells = np.stack(np.meshgrid(middle, middle), axis=-1)
-    places = (cells - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    places = (np.stack(np.meshgrid(middle, middle), axis=-1) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     nearest = np.rint(places).astype(np.intp)
-    height, width = picture.side.shape
     within = ((nearest >= 0) & (nearest < [width, height])).all(-1)
     column, row = np.where(within[..., None], nearest, 0).transpose(2, 0, 1)
+    return row, column, within
+
+
+def _maps(picture: Picture, matrix: Array, own_axes: Array) -> tuple[NDArray[np.uint8], Array, Array]:
+    """`sides`, `surface` and `depth` of a crop's Truth; `matrix` (2, 3): picture pixels to crop pixels."""
+    row, column, within = cells(matrix, *picture.side.shape)
     sides = np.where(within, picture.side[row, column], 0).astype(np.uint8)
     hand = sides > 0
     surface = np.where(hand[..., None], picture.correspondence[row, column], 0.0).astype(np.float64)
     K = picture.scene.K
-    rays = np.stack([(nearest[..., 0] - K[0, 2]) / K[0, 0], (nearest[..., 1] - K[1, 2]) / K[1, 1]], axis=-1)
+    rays = np.stack([(column - K[0, 2]) / K[0, 0], (row - K[1, 2]) / K[1, 1]], axis=-1)
     along = rays @ own_axes[:2, 2] + own_axes[2, 2]
     depth = np.where(hand, picture.depth[row, column] * along, 0.0).astype(np.float64)
     return sides, surface, depth

@@ -15,6 +15,7 @@ Shard k holds the same rows whatever the number of processes, and is skipped whe
     gap.npy          (N, 6, 6) f4          metres between CONTACT_PARTS of the left and of the right hand
     sides.npy        (N, 56, 56) u1        0 no hand, 1 left, 2 right
     strangers.npy    (N,) u1               two hands of one side: `points2d` and the like say nothing
+    laid.npy         (N,) u1               how two real hands came together (`Laid`); missing: all rows are drawn
     surface.npy      (N, 56, 56, 3) f4     with --maps: point of the canonical right hand at rest, metres, 0: no hand
     depth.npy        (N, 56, 56) f4        with --maps: metres along the crop's own ray, 0: no hand
     features_*.npy                         the trunk's taps, made with the shard
@@ -25,12 +26,13 @@ The crops of one picture stand together.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import multiprocessing
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +49,7 @@ from training.footage.situations import Sampler
 from .pictures import Situations, Truth, drawn_crops
 
 LABELS: Final = ("present", "pair", "strangers", "points2d", "points3d", "visible", "palm", "gap", "sides")
+LAID: Final = "laid"
 MAPS: Final = ("surface", "depth")
 _TRIES: Final = 12
 
@@ -84,26 +87,39 @@ def stream(settings: Settings, shard: int) -> Iterator[list[tuple[NDArray[np.uin
 
 
 def write_shard(folder: Path, settings: Settings, shard: int, pictures: int) -> float:
-    """Write one shard with its taps; it appears under its name only when it is whole. Returns crops a second."""
+    """Write one shard with its taps. Returns crops a second."""
     started = time.perf_counter()
+    rows = pictures * settings.crops
+    made = itertools.chain.from_iterable(itertools.islice(stream(settings, shard), pictures))
+    write_rows(folder, made, rows, (*LABELS, *(MAPS if settings.maps else ())))
+    return rows / (time.perf_counter() - started)
+
+
+def write_rows(folder: Path, made: Iterable[tuple[NDArray[np.uint8], Truth]], count: int, names: Sequence[str]) -> None:
+    """Write `count` crops as a shard with its taps; it appears under its name only when it is whole."""
     unfinished = folder.with_name(folder.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    rows = pictures * settings.crops
     image = np.lib.format.open_memmap(
-        unfinished / "image.npy", mode="w+", dtype=np.uint8, shape=(rows, CROP_SIZE, CROP_SIZE, 3)
+        unfinished / "image.npy", mode="w+", dtype=np.uint8, shape=(count, CROP_SIZE, CROP_SIZE, 3)
     )
     truths: list[Truth] = []
-    for _, made in zip(range(pictures), stream(settings, shard), strict=False):
-        for shown, truth in made:
-            image[len(truths)] = shown
-            truths.append(truth)
+    for shown, truth in itertools.islice(made, count):
+        image[len(truths)] = shown
+        truths.append(truth)
     image.flush()
-    for name in (*LABELS, *(MAPS if settings.maps else ())):
+    for name in names:
         np.save(unfinished / f"{name}.npy", _column(truths, name))
     compute(unfinished, session(1))
     unfinished.replace(folder)
-    return rows / (time.perf_counter() - started)
+
+
+def read_labels(folder: Path) -> dict[str, NDArray[Any]]:
+    """The labels of a shard, by name."""
+    labels = {name: np.load(folder / f"{name}.npy") for name in LABELS}
+    laid = folder / f"{LAID}.npy"
+    labels[LAID] = np.load(laid) if laid.exists() else np.zeros(len(labels["palm"]), np.uint8)
+    return labels
 
 
 def _column(truths: Sequence[Truth], name: str) -> NDArray[Any]:
