@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """IKNet: canonical signs, the engine's kinematics, noise as it says, runs that resume, a file equal to torch."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.iknet.batches import DEPTH_FACTOR, Generator, Observed, noise, res
 from training.iknet.kinematics import canonical, pose
 from training.iknet.losses import Targets, Weights, loss
 from training.iknet.network import Folded, IKNet
-from training.iknet.train import Config, Run
+from training.iknet.train import Config, Run, weight
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,13 @@ def test_a_linear_start_already_follows_the_points(pool: np.ndarray) -> None:
     off = np.degrees(rotations.angle_between(found[:, 1:], batch.truth.rotation[:, 1:].numpy()))
     at_rest = np.degrees(rotations.angle_between(rotations.IDENTITY, batch.truth.rotation[:, 1:].numpy()))
     assert off.mean() < 0.4 * at_rest.mean()
+
+
+def test_losses_are_weighed_by_name() -> None:
+    assert weight("xyz=0.1") == ("xyz", 0.1) and weight("norm=0") == ("norm", 0.0)
+    for text in ("xyz", "xyz=", "xyz=much", "xyz=-1", "xyz=inf", "heat=1"):
+        with pytest.raises(argparse.ArgumentTypeError, match="cos=WEIGHT, l2=WEIGHT, xyz=WEIGHT, norm=WEIGHT"):
+            weight(text)
 
 
 def test_a_run_learns_stops_and_goes_on(pool: np.ndarray, tmp_path: Path) -> None:

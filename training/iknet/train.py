@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train IKNet: one command that resumes, logs its curve and keeps the best.
 
-python -m training.iknet.train --run DIR [--samples N] [--seen FILE ...]
+python -m training.iknet.train --run DIR [--samples N] [--seen FILE ...] [--weigh xyz=0.1]
 
 `--seen` adds what a detector saw of hands with known truth (`batches.Observed`), out of fold.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -150,6 +151,20 @@ def validate(network: IKNet, held_out: HeldOut) -> dict[str, float]:
     return errors
 
 
+def weight(text: str) -> tuple[str, float]:
+    """A term of the loss and how much it counts from `xyz=0.1`; 0 switches it off."""
+    name, _, value = text.partition("=")
+    try:
+        counts = float(value)
+    except ValueError:
+        counts = math.nan
+    if name not in vars(Weights()) or not 0.0 <= counts < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not one of {', '.join(f'{term}=WEIGHT' for term in vars(Weights()))}"
+        )
+    return name, counts
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=Config.samples)
     parser.add_argument("--width", type=int, default=Config.width)
     parser.add_argument("--seen", type=Path, nargs="*", default=[])
-    parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
+    parser.add_argument("--weigh", type=weight, nargs="*", default=[], help="loss terms to weigh otherwise: xyz=0.1")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -168,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         width=options.width,
         samples=options.samples,
         seed=options.seed,
-        weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
+        weights=replace(Weights(), **dict(options.weigh)),
     )
     run = Run(options.run, config, [Observed.read(path) for path in options.seen])
     (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
