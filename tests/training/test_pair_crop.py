@@ -122,6 +122,24 @@ def test_the_loss_falls_and_each_term_can_be_switched_off(truth: Targets) -> Non
         )
 
 
+def test_only_a_hand_that_nobody_saw_is_looked_for_where_it_is_guessed(truth: Targets) -> None:
+    torch.manual_seed(3)
+    heads = PairHeads(32, 1).eval()
+    with torch.no_grad():
+        heads.told.weight.zero_()
+        heads.told.bias.zero_()
+    taps = dict(zip(TAPS, features(0), strict=True))
+    following = Following(badly=0, stale=0, wrong=0, other=0, lost=0.4, made_up=0)
+    first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), following))
+    known = first[2][:, 6:8] > 0
+    assert 5 < (~known).sum() < known.numel()
+    with torch.no_grad():
+        out = heads(*taps.values(), *first)
+    torch.testing.assert_close(out["position"][known], first[0][known])
+    torch.testing.assert_close(out["position"][~known], out["guess"][~known])
+    assert (out["guess_logits"].softmax(-1).sum(-1) - 1.0).abs().max() < 1e-5
+
+
 def test_a_second_look_starts_from_the_first_answer_where_that_is_a_pair(truth: Targets) -> None:
     torch.manual_seed(2)
     heads = PairHeads(32, 1)

@@ -33,7 +33,7 @@ class Following:
     """another hand's form"""
     other: float = 0.05
     """the points of the other hand"""
-    lost: float = 0.18
+    lost: float = 0.25
     made_up: float = 0.12
     """hands that are not there and yet said to be seen"""
 

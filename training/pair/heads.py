@@ -2,11 +2,13 @@
 """A network that looks at both hands at once: what was seen of each, and the picture where it was seen.
 
 Every point of both hands is a token: where it was seen and how surely, the form it was seen in, and the trunk's taps
-around it in a crop that holds both hands. The cells of the crop are tokens, too: a hand that nobody saw is somewhere
-in them. All look at each other, and the points say where each really is, how deep
+around it in a crop that holds both hands. The tokens look at each other, and say where each point really is, how deep
 it lies in one frame, how the wrists stand to each other, which parts touch, and whether the hands are there at all.
 Hands are in the order of SIDES; lengths are palm lengths (wrist to middle knuckle), axes those of a camera that looks
 along the crop's own ray.
+
+A hand that nobody saw has no place where its tokens could look. Heatmaps over the whole crop, which are shown where the
+other hand is, guess one.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ PARTS: Final = len(CONTACT_PARTS)
 LEFT: Final = SIDES.index("left")
 RIGHT: Final = SIDES.index("right")
 CROP: Final = 224
-CELLS: Final = 7
-"""of the coarsest tap along an edge of the crop"""
-ALL_TOKENS: Final = TOKENS + 1 + CELLS**2
-"""points, the pair as a whole, cells of the crop"""
+CELLS: Final = 14
+"""of the map on which a hand that nobody saw is looked for, along an edge of the crop"""
+KNOWN: Final = 11
+"""of POINT_FEATURES: whether anything is known of the point's hand"""
+_GUESS_CHANNELS: Final = 64
 _AROUND: Final = 3
 """samples of the finest tap along each axis around a point; coarser taps are read once"""
 _STEP: Final = 1.0 / 28.0
@@ -62,13 +65,42 @@ class Layer(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, ALL_TOKENS, width) -> the same"""
+        """(N, T, width) -> the same"""
         each = self.width // _HEADS
-        asked = self.ask(self.before(tokens)).reshape(-1, ALL_TOKENS, 3, _HEADS, each).permute(2, 0, 3, 1, 4)
+        asked = self.ask(self.before(tokens)).reshape(-1, TOKENS + 1, 3, _HEADS, each).permute(2, 0, 3, 1, 4)
         share = torch.softmax(asked[0] @ asked[1].transpose(-1, -2) * each**-0.5, -1)
-        heard = (share @ asked[2]).transpose(1, 2).reshape(-1, ALL_TOKENS, self.width)
+        heard = (share @ asked[2]).transpose(1, 2).reshape(-1, TOKENS + 1, self.width)
         tokens = tokens + self.answer(heard)
         return tokens + self.own(self.after(tokens))
+
+
+class Guess(nn.Module):
+    """Where both hands may be, from the whole crop and from where those hands are that were seen."""
+
+    def __init__(self, channels: int = _GUESS_CHANNELS) -> None:
+        super().__init__()
+        inputs = TAPS["features_14"] + TAPS["features_7"] + TOKENS
+        self.stem = nn.Sequential(nn.Conv2d(inputs, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.SiLU())
+        self.body = nn.Sequential(*(_wide(channels, spread) for spread in (1, 2, 1)))
+        self.heat = nn.Conv2d(channels, TOKENS, 1)
+        cells = (torch.arange(CELLS) + 0.5) / CELLS
+        self.register_buffer("cells", cells)
+
+    def forward(self, features_14: Tensor, features_7: Tensor, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """`seen` (N, 2, 21, 2) crop shares, `known` (N, 2, 1) -> logits (N, 2, 21, CELLS**2) and places as `seen`."""
+        marks = torch.exp(-0.5 * ((seen[..., None] - self.cells) * CELLS) ** 2)
+        shown = (marks[..., 1, :, None] * marks[..., 0, None, :]) * known[..., None, None]
+        grown = functional.interpolate(features_7, scale_factor=2, mode="bilinear", align_corners=False)
+        x = self.body(self.stem(torch.cat([features_14, grown, shown.flatten(1, 2)], 1)))
+        logits = self.heat(x).reshape(-1, HANDS, POINTS, CELLS**2)
+        chance = torch.softmax(logits, -1).reshape(-1, HANDS, POINTS, CELLS, CELLS)
+        places = [(chance.sum(axis) * self.cells).sum(-1) for axis in (-2, -1)]
+        return logits, torch.stack(places, -1)
+
+
+def _wide(channels: int, spread: int) -> nn.Sequential:
+    conv = nn.Conv2d(channels, channels, 3, padding=spread, dilation=spread, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.SiLU())
 
 
 class PairHeads(nn.Module):
@@ -89,8 +121,8 @@ class PairHeads(nn.Module):
         self.point = nn.Linear(POINT_FEATURES, width)
         self.which = nn.Parameter(torch.randn(TOKENS, width) * 0.1)
         self.whole = nn.Linear(PAIR_FEATURES + TAPS["features_7"], width)
-        self.cell = nn.Linear(TAPS["features_7"] + 4 * TAPS["features_14"], width)
-        self.where = nn.Parameter(torch.randn(CELLS**2, width) * 0.1)
+        self.guess = Guess()
+        self.guessed = nn.Linear(2, width)
         self.stack = nn.Sequential(*(Layer(width) for _ in range(layers)))
         self.last = nn.LayerNorm(width)
         self.told = nn.Linear(width, _TOLD)
@@ -125,16 +157,19 @@ class PairHeads(nn.Module):
         scaled = {
             name: (tap - getattr(self, f"mean_{name}")) / getattr(self, f"std_{name}") for name, tap in taps.items()
         }
+        known = points[..., KNOWN : KNOWN + 1]
+        logits, guess = self.guess(scaled["features_14"], scaled["features_7"], seen, known[:, :, 0])
+        seen = seen * known + guess * (1.0 - known)
         at = seen.flatten(1, 2)
         fine = _sampled(scaled["features_28"], (at[:, :, None] + self.around).flatten(1, 2))
         fine = fine.reshape(-1, TOKENS, _AROUND**2 * TAPS["features_28"])
         image = torch.cat([fine, _sampled(scaled["features_14"], at), _sampled(scaled["features_7"], at)], -1)
         given = (points.flatten(1, 2) - self.point_mean) / self.point_std
-        tokens = self.image(image) + self.point(given) + self.which
+        placed = ((guess - 0.5) * (1.0 - known)).flatten(1, 2)
+        tokens = self.image(image) + self.point(given) + self.guessed(placed) + self.which
         pair_given = (pair - self.pair_mean) / self.pair_std
         whole = self.whole(torch.cat([pair_given, scaled["features_7"].mean((2, 3))], -1))
-        cells = self.cell(_by_cell(scaled["features_7"], scaled["features_14"])) + self.where
-        tokens = self.last(self.stack(torch.cat([tokens, whole[:, None], cells], 1)))
+        tokens = self.last(self.stack(torch.cat([tokens, whole[:, None]], 1)))
         each, whole = tokens[:, :TOKENS], tokens[:, TOKENS]
         told = self.told(each).reshape(-1, HANDS, POINTS, _TOLD)
         reach, form = pair[:, :1, None, None], points[..., 2:5]
@@ -143,6 +178,9 @@ class PairHeads(nn.Module):
         location = form + told[..., 2:5]
         location = location - location[:, :, :1]
         return {
+            "guess": guess,
+            "guess_logits": logits,
+            "known": known[:, :, 0, 0],
             "position": position,
             "location": location,
             "depth": told[..., 5],
@@ -171,12 +209,6 @@ class PairHeads(nn.Module):
         pooled = self.pooled(whole)[:, None, None].expand(-1, PARTS, PARTS, -1)
         described = torch.cat([left, right, pooled, between.clamp(-4.0, 4.0)], -1)
         return self.contact(described)[..., 0] + self.usual
-
-
-def _by_cell(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Taps (N, C, 7, 7) and (N, F, 14, 14) -> (N, 49, C + 4 F)"""
-    four = fine.reshape(-1, fine.shape[1], CELLS, 2, CELLS, 2).permute(0, 1, 3, 5, 2, 4)
-    return torch.cat([coarse.flatten(2), four.reshape(-1, fine.shape[1] * 4, CELLS**2)], 1).transpose(1, 2)
 
 
 def _sampled(tap: Tensor, at: Tensor) -> Tensor:

@@ -155,6 +155,7 @@ def validate(
         rows = index[start : start + 64]
         truth = data.targets(rows)
         known, taps = told(truth, definition, random, following), data.features(rows)
+        guessed = heads(*taps.values(), *known)["guess"]
         out = heads(*taps.values(), *told_again(heads, taps, known, truth, definition))
         pair = truth.pair > 0
         seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
@@ -171,6 +172,7 @@ def validate(
             "pixels": pixels[seen],
             "pixels_hidden": pixels[hidden],
             "pixels_lost": pixels[lost],
+            "guessed_lost": ((guessed - truth.position).norm(dim=-1) * CROP)[lost],
             "form": form[truth.known > 0].mean(-1),
             "vector": off.norm(dim=-1),
             "vector_plane": off[:, :2].norm(dim=-1),

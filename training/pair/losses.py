@@ -16,7 +16,7 @@ from torch.nn import functional
 from blender_handmocap.engine.hand.names import KEYPOINT_PARENTS
 from training.footage.two_hands import TOUCH
 
-from .heads import CROP, LEFT, RIGHT
+from .heads import CELLS, CROP, LEFT, RIGHT
 from .pictures import Laid
 from .shards import LAID
 
@@ -27,6 +27,10 @@ _RARE: Final = 3.0
 """weight of a pair of parts that touches: most do not"""
 _NEARER: Final = 0.1
 """palm lengths by which one hand must be nearer for the label to count"""
+_SEEN_GUESS: Final = 0.2
+"""weight of guessing where a hand is that was seen: the guess is not used"""
+_GUESS_SPREAD: Final = 0.8
+"""cells of the guess's map that a point is spread over"""
 _DEPTH_STEP: Final = 0.3
 """palm lengths: depths further off count by their logarithm"""
 
@@ -116,6 +120,8 @@ class Weights:
     """How much each term counts; 0 switches it off (ablation)."""
 
     position: float = 8.0
+    guess: float = 4.0
+    heat: float = 0.3
     location: float = 2.0
     bone: float = 0.5
     depth: float = 1.5
@@ -141,8 +147,12 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
     apart = (out["vector"] - truth.vector).abs()
     placed = truth.placed[:, None].expand_as(apart)
     some = (truth.strangers == 0).float()
+    # Of a hand that was seen the guess is not used.
+    sought = inside * (1.0 - (1.0 - _SEEN_GUESS) * out["known"][:, :, None])
     terms = {
         "position": _mean(off, inside),
+        "guess": _mean((out["guess"] - truth.position).abs().sum(-1), sought),
+        "heat": _mean(_crossed(out["guess_logits"], truth.position), sought),
         "location": _mean(form_off, solid),
         "bone": _mean((bones - true_bones).abs().sum(-1), solid),
         "depth": _mean(_stretched(depth_off), both),
@@ -163,6 +173,16 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
 def _stretched(distance: Tensor) -> Tensor:
     """Distances whose large values count less: far hands are placed badly whatever one does."""
     return torch.log1p(distance / _DEPTH_STEP)
+
+
+def _crossed(logits: Tensor, position: Tensor) -> Tensor:
+    """(N, 2, 21) cross entropy of maps (N, 2, 21, CELLS**2) with blots around crop shares (N, 2, 21, 2)."""
+    cells = (torch.arange(CELLS) + 0.5) / CELLS
+    across, down = (
+        torch.softmax(-0.5 * ((position[..., axis, None] - cells) * CELLS / _GUESS_SPREAD) ** 2, -1) for axis in (0, 1)
+    )
+    blot = (down[..., :, None] * across[..., None, :]).flatten(-2)
+    return -(blot * torch.log_softmax(logits, -1)).sum(-1)
 
 
 def _laplace(distance: Tensor, log_scale: Tensor) -> Tensor:

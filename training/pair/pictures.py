@@ -159,14 +159,14 @@ def drawn_crops(
     if not empty and (picture.side > 0).mean() < _LEAST_AREA:
         return None
     random = np.random.default_rng(crop_seed)
-    inside = [_inside(points, scene) for points in known]
+    inside = [within_picture(points, scene) for points in known]
     gap = _gap(scene)
     to_region = crop_matrix(region, REGION_SIZE)
     places = [points @ to_region[:, :2].T + to_region[:, 2] for points in known]
     out = []
     for _ in range(count):
         crop = strayed(places, situations, random)
-        truth = _truth(picture, crop, inside, gap, empty=empty)
+        truth = truth_of(picture, crop, inside, gap, empty=empty)
         shown = cut(picture.image, crop, CROP_SIZE, replicate=True)
         if random.random() < 0.5:
             shown, truth = np.ascontiguousarray(shown[:, ::-1]), truth.mirrored()
@@ -206,7 +206,7 @@ def strayed(hands: list[Array], situations: Situations, random: Random) -> Array
     return crop
 
 
-def _inside(points: Array, scene: Scene) -> NDArray[np.bool_]:
+def within_picture(points: Array, scene: Scene) -> NDArray[np.bool_]:
     """(21,) points that lie within the scene's whole picture."""
     return np.asarray(((points >= -0.5) & (points <= [scene.width - 0.5, scene.height - 0.5])).all(-1))
 
@@ -231,7 +231,7 @@ def _gap(scene: Scene) -> Array:
     return mesh_gap.measure_meshes(*meshes)[2]
 
 
-def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: Array, *, empty: bool) -> Truth:
+def truth_of(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: Array, *, empty: bool) -> Truth:
     """What is true of a crop (5,) of the drawn region; `inside` (21,) a hand: points of it in the whole picture."""
     scene = picture.scene
     matrix = crop_matrix(crop)
