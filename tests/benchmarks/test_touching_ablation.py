@@ -79,7 +79,7 @@ def test_the_truth_itself_has_no_error_and_a_shift_of_one_hand_is_measured(truth
     exact = ablation.score(said, truth, touching, 0.5)
     assert len(exact.vector) == FRAMES and np.abs(exact.vector).max() < 1e-6 and exact.pa.max() < 1e-3
     assert (exact.hits, exact.said, exact.touching) == (1, 2, 1)
-    deeper = replace(truth.left, points=truth.left.points + [0.0, 0.0, 0.03])
+    deeper = replace(truth.left, points=truth.left.points + np.array([0.0, 0.0, 0.03]))
     off = ablation.score(replace(said, left=deeper), truth, touching, 0.5)
     np.testing.assert_allclose(np.abs(off.vector), np.tile([0.0, 0.0, 30.0], (FRAMES, 1)), atol=1e-6)
     told = ablation.line("row", [exact, off]).split(" | ")

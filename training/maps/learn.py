@@ -162,10 +162,15 @@ def validate(heads: MapHeads, data: MapData, index: NDArray[np.int64]) -> dict[s
     return {"overlap": float(shares.mean()), "code_median": float(torch.cat(said["code"]).median()), **errors}
 
 
-def train(run: Path, config: Config, shards: Path, every: int, start: Path | None = None) -> None:
-    """Until `samples` crops were seen; validates, saves and looks for new shards after each `every`."""
+def train(
+    run: Path, config: Config, shards: Path, every: int, start: Path | None = None, kinds: Sequence[str] = ("",)
+) -> None:
+    """Until `samples` crops were seen; validates, saves and looks for new shards after each `every`.
+
+    `kinds`: what the names of the shards that are used begin with.
+    """
     torch.manual_seed(config.seed)
-    data = _opened(shards)
+    data = opened(shards, kinds)
     heads = MapHeads()
     if start is not None:
         heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
@@ -193,11 +198,12 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
         keeper.report(_score(errors), {"rows": len(data.base.training), **errors, "terms": terms})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in errors.items())
         log.info("%d crops of %d, %.0f/s, loss %.3f, %s", keeper.used, len(data.base), keeper.pace, keeper.loss, shown)
-        data = _opened(shards)
+        data = opened(shards, kinds)
 
 
-def _opened(shards: Path) -> MapData:
-    folders = find(shards, complete=list(TRUNK_TAPS)[-1])
+def opened(shards: Path, kinds: Sequence[str] = ("",)) -> MapData:
+    """The whole shards of a folder whose names begin with one of `kinds`, prepared."""
+    folders = [path for path in find(shards, complete=list(TRUNK_TAPS)[-1]) if path.name.startswith(tuple(kinds))]
     prepare(folders)
     return MapData(folders)
 
