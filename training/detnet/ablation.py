@@ -8,7 +8,7 @@ held-out drawn rows; all start fresh but the two that go on from the first one's
 RUNS/rows.jsonl; a stopped table goes on with the same command. The first two rows differ by their seed alone: what is
 less than that apart is not told apart. The two about recorded poses need equally many drawn rows with and without:
 
-    python -m training.footage.dataset --out DIR --seed 11 --shards 2 [--no-recordings]
+    python -m training.footage.dataset --out DIR --seed 1 --shards 3 --rows 500 [--no-recordings]
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Case:
     """the case whose end this one starts from; none: fresh"""
 
 
-_EXTRA: Final = "011"
-"""the seed of the rows that are drawn for this table"""
+_EXTRA: Final = "001"
+"""the seed of the rows that are drawn both with and without recorded poses"""
 
 CASES: Final = {
     "all": Case("everything"),
