@@ -24,7 +24,7 @@ from .export import load
 from .learn import Config, opened, train, validate
 
 DRAWN: Final = ("train-",)
-REAL: Final = ("composites-", "photographed-")
+REAL: Final = ("composites-",)
 RUNS: Final[dict[str, tuple[str, ...]]] = {
     "both": (*DRAWN, *REAL),
     "without real pictures": DRAWN,

@@ -78,8 +78,6 @@ class Laid(IntEnum):
     LEFT_IN_FRONT = 1
     """real hands, the left one laid over the right one"""
     RIGHT_IN_FRONT = 2
-    PHOTOGRAPHED = 3
-    """real hands as a picture shows them: which is nearer is not known, either"""
 
     @property
     def mirrored(self) -> Laid:
