@@ -57,6 +57,8 @@ class Config:
     weight_decay: float = 1e-4
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
+    seen_share: float = 0.5
+    """of the hands, where any were seen by a detector"""
 
 
 class Store:
@@ -109,7 +111,7 @@ class Run:
             {"params": list(self.network.last.parameters()), "lr": _LAST_RATE},
         ]
         self.keeper = Keeper(folder, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
-        self.generator = Generator(pool_of(folder, config.seed), seen)
+        self.generator = Generator(pool_of(folder, config.seed), seen, seen_share=config.seen_share)
         self.held_out = HeldOut.make(folder / "held_out.npz")
         if not self.keeper.resume():
             first = self.generator.batch(np.random.default_rng([config.seed, 2]), _STATISTICS)
@@ -172,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=Config.samples)
     parser.add_argument("--width", type=int, default=Config.width)
     parser.add_argument("--seen", type=Path, nargs="*", default=[])
+    parser.add_argument("--seen-share", type=float, default=Config.seen_share, help="how many of the hands are those")
     parser.add_argument("--weigh", type=weight, nargs="*", default=[], help="loss terms to weigh otherwise: xyz=0.1")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=200_000)
@@ -184,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         samples=options.samples,
         seed=options.seed,
         weights=replace(Weights(), **dict(options.weigh)),
+        seen_share=options.seen_share,
     )
     run = Run(options.run, config, [Observed.read(path) for path in options.seen])
     (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
