@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write a trained IKNet as ONNX: dynamic batch, weights stored as fp16.
 
-python -m training.iknet.export --run DIR --out blender_handmocap/models/iknet.onnx
+python -m training.iknet.export --run DIR --out blender_handmocap/models/iknet.onnx [--name checkpoint.pt]
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", default="best.pt", help="which of the run's files")
     options = parser.parse_args(arguments)
-    export(load(options.run), options.out)
+    export(load(options.run, options.name), options.out)
     return 0
 
 
