@@ -237,33 +237,29 @@ def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None
 
 
 @needs_network
-@pytest.mark.parametrize(("error", "together", "found"), [(0.1, 1.0, True), (0.3, 1.0, False), (0.1, 0.97, False)])
+@pytest.mark.parametrize(("error", "together", "found"), [(0.1, 1.0, True), (0.5, 1.0, False), (0.1, 0.85, False)])
 def test_the_partner_of_a_single_hand_must_be_all_but_certain(
     network: PairCropNet, error: float, together: float, found: bool
 ) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
     asked: list[list[bool]] = []
-    glances: list[float] = []
-
-    def glance(image: np.ndarray, points: np.ndarray, chance: float) -> Expected:
-        np.testing.assert_array_equal(points, left.points)
-        glances.append(chance)
-        return left
+    reading = a_pair(left, right, error=error, together=together)
 
     def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
         asked.append([one is not None for one in known])
-        return a_pair(left, right, error=error, together=together)
+        if known[0] is not None:
+            np.testing.assert_allclose(known[0].points, reading.expected(network.calibration)[0].points)
+        return reading
 
     original = network.look
     network.look = look  # type: ignore[method-assign]
     try:
-        watch = PairWatch(network, glance=glance)
+        watch = PairWatch(network, partners=True)
         readings = [watch.step(picture, frame / 30.0, [right], CAMERA) for frame in range(6)]
         assert all((reading is not None and reading.partner) == found for reading in readings)
         # Found, it is looked at closely in every picture; not found, it is not asked for again at once.
         assert asked == ([[False, True], [True, True]] * 6 if found else [[False, True]] * 2)
-        assert glances == ([0.0] * 6 if found else [])
         assert watch.last is None
         blind = PairWatch(network)
         assert blind.step(picture, 0.0, [right], CAMERA) is None

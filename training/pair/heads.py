@@ -80,18 +80,23 @@ class Guess(nn.Module):
     def __init__(self, channels: int = _GUESS_CHANNELS) -> None:
         super().__init__()
         inputs = TAPS["features_14"] + TAPS["features_7"] + TOKENS
-        self.stem = nn.Sequential(nn.Conv2d(inputs, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.SiLU())
+        self.stem = nn.Conv2d(inputs, channels, 1, bias=False)
+        self.fine = nn.Conv2d(TAPS["features_28"], channels, 4, 2, 1, bias=False)
+        self.joined = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU())
         self.body = nn.Sequential(*(_wide(channels, spread) for spread in (1, 2, 1)))
         self.heat = nn.Conv2d(channels, TOKENS, 1)
         cells = (torch.arange(CELLS) + 0.5) / CELLS
         self.register_buffer("cells", cells)
 
-    def forward(self, features_14: Tensor, features_7: Tensor, seen: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features_28: Tensor, features_14: Tensor, features_7: Tensor, seen: Tensor, known: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """`seen` (N, 2, 21, 2) crop shares, `known` (N, 2, 1) -> logits (N, 2, 21, CELLS**2) and places as `seen`."""
         marks = torch.exp(-0.5 * ((seen[..., None] - self.cells) * CELLS) ** 2)
         shown = (marks[..., 1, :, None] * marks[..., 0, None, :]) * known[..., None, None]
         grown = functional.interpolate(features_7, scale_factor=2, mode="bilinear", align_corners=False)
-        x = self.body(self.stem(torch.cat([features_14, grown, shown.flatten(1, 2)], 1)))
+        deep = self.stem(torch.cat([features_14, grown, shown.flatten(1, 2)], 1))
+        x = self.body(self.joined(deep + self.fine(features_28)))
         logits = self.heat(x).reshape(-1, HANDS, POINTS, CELLS**2)
         chance = torch.softmax(logits, -1).reshape(-1, HANDS, POINTS, CELLS, CELLS)
         places = [(chance.sum(axis) * self.cells).sum(-1) for axis in (-2, -1)]
@@ -158,7 +163,7 @@ class PairHeads(nn.Module):
             name: (tap - getattr(self, f"mean_{name}")) / getattr(self, f"std_{name}") for name, tap in taps.items()
         }
         known = points[..., KNOWN : KNOWN + 1]
-        logits, guess = self.guess(scaled["features_14"], scaled["features_7"], seen, known[:, :, 0])
+        logits, guess = self.guess(**scaled, seen=seen, known=known[:, :, 0])
         seen = seen * known + guess * (1.0 - known)
         at = seen.flatten(1, 2)
         fine = _sampled(scaled["features_28"], (at[:, :, None] + self.around).flatten(1, 2))

@@ -22,7 +22,7 @@ from ..progress import Cancelled, OnProgress, Progress
 from ..runtime import Runtime
 from ..settings import BETA_COUNT, Mode, Settings
 from ..take import HandTrack, State, Take
-from .crops import Array, Image, crop_of_hand
+from .crops import Array, Image
 from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
 from .fusion import is_easy, observed
@@ -82,8 +82,7 @@ class Seer:
         maps, self._maps_note = load_maps_or_explain(self.runtime) if wanted and settings.maps else (None, "")
         both, self._both_note = load_pair_crop_or_explain(self.runtime, maps) if wanted else (None, "")
         live = settings.mode == "live"
-        glance = self._glance if settings.mode == "best" else None
-        self.watch = None if both is None else PairWatch(both, lost_only=live, glance=glance)
+        self.watch = None if both is None else PairWatch(both, lost_only=live, partners=settings.mode == "best")
         """looks at both hands at once where they are near each other"""
         self.read: PairReading | None = None
         """what it read in the last picture"""
@@ -139,11 +138,6 @@ class Seer:
         if seen.judged is None:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)
-
-    def _glance(self, image: Image, points: Array, right: float) -> Expected:
-        """The hand about points (21, 2) of a picture, looked at by itself."""
-        seen = self._hands.look(image, [crop_of_hand(points)], [right])[0]
-        return Expected.of(self._observed(seen, 0.0, (image.shape[1], image.shape[0])), right)
 
     def _both(self, image: Image, time: float, seen: Sequence[tuple[int, Observation]]) -> PairReading | None:
         """What the picture shows of two hands at once."""

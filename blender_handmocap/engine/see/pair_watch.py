@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..camera import Camera
-from .crops import Array, Image
+from .crops import Image
 from .pair_crop import PRESENT, Expected, PairCropNet, PairReading
 
 _STALE: Final = 2.5
@@ -24,9 +24,6 @@ _NEAR: Final = 0.8
 _REMEMBERED: Final = 0.6
 """seconds for which a pair that was seen tells where to look for it"""
 
-Glance = Callable[[Image, Array, float], Expected]
-"""How a picture's hand at points (21, 2) that is a right one with a probability is seen when looked at by itself."""
-
 
 @dataclass
 class PairWatch:
@@ -35,8 +32,8 @@ class PairWatch:
     network: PairCropNet
     lost_only: bool = False
     """look only where one of two hands is lost: live, where time is short"""
-    glance: Glance | None = None
-    """looks for the partner of a single hand; None: it is not asked for"""
+    partners: bool = False
+    """ask for the partner of a single hand, too"""
     last: tuple[Expected, Expected] | None = None
     """the pair as it was seen or read last"""
     time: float = -math.inf
@@ -67,7 +64,7 @@ class PairWatch:
 
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What is read beside a single hand whose partner nobody saw: hidden from the first picture on, perhaps."""
-        if self.glance is None or len(hands) != 1 or time < self.again:
+        if not self.partners or len(hands) != 1 or time < self.again:
             return None
         slot = int(hands[0].right >= PRESENT)
         known: list[Expected | None] = [None, None]
@@ -76,7 +73,7 @@ class PairWatch:
         if reading is None or not reading.is_sure_of(1 - slot):
             self.again = time + _ASKED_AGAIN
             return None
-        known[1 - slot] = self.glance(image, reading.points[1 - slot], float(1 - slot))
+        known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
         closer = self.network.look(image, known, camera)
         return None if closer is None or not closer.both else replace(closer, partner=True)
 
