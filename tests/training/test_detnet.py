@@ -216,3 +216,21 @@ def test_the_exported_file_equals_torch(tmp_path: Path, own: bool) -> None:
         assert np.abs(got[0] - expected[0].numpy()).max() < 1e-3
         for a, b in zip(got[1:], expected[1:], strict=True):
             np.testing.assert_allclose(a, b.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_runs_that_went_on_from_one_another_are_averaged(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first, second = (DetNet(Heads(8)).eval() for _ in range(2))
+    states = [{name: values.clone() for name, values in network.state_dict().items()} for network in (first, second)]
+    for state, name in zip(states, ("a", "b"), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"stage": "heads", "channels": 8}', encoding="utf-8")
+        torch.save({"network": state}, tmp_path / name / "best.pt")
+    both = export.mean([export.load(tmp_path / name) for name in ("a", "b")]).state_dict()
+    for name, values in both.items():
+        torch.testing.assert_close(
+            values, (states[0][name] + states[1][name]) / 2 if values.is_floating_point() else values
+        )
+    assert (both["heads.heat.weight"] - states[0]["heads.heat.weight"]).abs().max() > 0.01
+    alone = export.mean([export.load(tmp_path / "a")]).state_dict()
+    assert torch.equal(alone["heads.heat.weight"], states[0]["heads.heat.weight"])

@@ -3,7 +3,9 @@
 
 A run of stage `whole` takes pictures (N, 224, 224, 3) of bytes in the place of taps; the engine does not use such.
 
-python -m training.detnet.export --run DIR --out blender_handmocap/models/detnet.onnx
+python -m training.detnet.export --run DIR [DIR ...] --out blender_handmocap/models/detnet.onnx
+
+Of several runs that went on from one another the mean of their weights is written: it errs less than either.
 """
 
 from __future__ import annotations
@@ -39,6 +41,17 @@ def load(run: Path, name: str = "best.pt") -> DetNet | Whole:
     return network.eval()
 
 
+@torch.no_grad()
+def mean(networks: Sequence[DetNet | Whole]) -> DetNet | Whole:
+    """The first network with the mean of all their weights; they must be of one kind."""
+    first, *_ = networks
+    states = [network.state_dict() for network in networks]
+    for name, values in first.state_dict().items():
+        if values.is_floating_point():
+            values.copy_(torch.stack([state[name] for state in states]).mean(0))
+    return first
+
+
 def export(network: DetNet | Whole, path: Path) -> None:
     """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
     if isinstance(network, Whole):
@@ -51,10 +64,11 @@ def export(network: DetNet | Whole, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", default="best.pt", help="which of the runs' files")
     options = parser.parse_args(arguments)
-    export(load(options.run), options.out)
+    export(mean([load(run, options.name) for run in options.run]), options.out)
     return 0
 
 
