@@ -8,7 +8,7 @@ held-out drawn rows; all start fresh but the two that go on from the first one's
 RUNS/rows.jsonl; a stopped table goes on with the same command. The first two rows differ by their seed alone: what is
 less than that apart is not told apart. The two about recorded poses need equally many drawn rows with and without:
 
-    python -m training.footage.dataset --out DIR --seed 1 --shards 3 --rows 500 [--no-recordings]
+    python -m training.footage.dataset --out DIR --seed 1 --shards 1 --rows 500 [--no-recordings]
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Case:
     """the case whose end this one starts from; none: fresh"""
 
 
-_EXTRA: Final = "001"
-"""the seed of the rows that are drawn both with and without recorded poses"""
+_EXTRA: Final = "001-00000"
+"""seed and number of the shard that is drawn both with and without recorded poses"""
 
 CASES: Final = {
     "all": Case("everything"),
@@ -71,8 +71,8 @@ CASES: Final = {
     "redrawn": Case("and real hands drawn again", shards=("train", "real", "redrawn")),
     "composites": Case("and composites of real hands", shards=("train", "real", "composites")),
     "no-second": Case("without crops of two hands", second=False),
-    "few": Case("drawn rows of one seed alone", shards=(f"train-{_EXTRA}",)),
-    "unrecorded": Case("as many, without recorded poses", shards=(f"unrecorded-{_EXTRA}",)),
+    "few": Case("500 drawn rows alone", shards=(f"train-{_EXTRA}",)),
+    "unrecorded": Case("500 others, without recorded poses", shards=(f"unrecorded-{_EXTRA}",)),
     "longer": Case("everything, then as many crops again, heads alone", start="all"),
     "tuned": Case("everything, then as many crops again, with tuned blocks", stage="own", start="all"),
 }
