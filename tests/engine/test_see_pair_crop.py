@@ -268,6 +268,29 @@ def test_the_partner_of_a_single_hand_must_be_all_but_certain(
 
 
 @needs_network
+def test_a_memory_of_the_other_hand_is_given_up(network: PairCropNet) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    asked: list[list[bool]] = []
+
+    def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
+        asked.append([one is not None for one in known])
+        # From the memory both hands are read in one place; asked anew there are two.
+        return a_pair(right, right, error=0.1) if len(asked) == 1 else a_pair(left, right, error=0.1)
+
+    original = network.look
+    network.look = look  # type: ignore[method-assign]
+    try:
+        watch = PairWatch(network, partners=True)
+        watch.last, watch.time = (right, right), 0.0
+        reading = watch.step(picture, 1 / 30.0, [right], CAMERA)
+        assert asked == [[True, True], [False, True], [True, True]]
+        assert reading is not None and reading.partner and not reading.is_one_hand and watch.last is None
+    finally:
+        network.look = original  # type: ignore[method-assign]
+
+
+@needs_network
 def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
     watch = PairWatch(network)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))

@@ -63,7 +63,9 @@ _USUAL_REACH: Final = 0.16
 """crop shares a palm length measures where no hand is known"""
 PRESENT: Final = 0.5
 """presence from which a hand is in the crop, and both belong together"""
-_CERTAIN: Final = 0.9
+_ONE_HAND: Final = 0.2
+"""mean distance of the points of both hands, in longer sides of a hand's box, below which they are one hand's"""
+_CERTAIN: Final = 0.99
 _CERTAIN_ERROR: Final = 0.4
 """probabilities, and mean expected error in shares of the hand's box, for a partner that nobody saw"""
 
@@ -127,6 +129,12 @@ class PairReading:
     def both(self) -> bool:
         """Whether the crop shows a pair of hands at all."""
         return bool(self.together >= PRESENT and self.present.min() >= PRESENT)
+
+    @property
+    def is_one_hand(self) -> bool:
+        """Whether every point of one hand was read on the same point of the other."""
+        apart = float(np.linalg.norm(self.points[0] - self.points[1], axis=-1).mean())
+        return apart < _ONE_HAND * max(float(np.ptp(points, axis=0).max()) for points in self.points)
 
     def is_sure_of(self, slot: int) -> bool:
         """Whether a hand that nobody saw is all but certain, and its points are."""

@@ -30,7 +30,7 @@ _PATIENCE: Final = 4.0
 """an observed point so many expected errors from where it was read counts half"""
 _LEAST_TOGETHER: Final = 0.7
 """probability that both hands are a pair from which a hand that was not seen is taken from a reading"""
-_LEAST_CONFIDENCE: Final = 0.05
+_LEAST_CONFIDENCE: Final = 0.1
 """... and confidence of its points"""
 _AROUND: Final = 0.25
 """seconds before and after a frame ..."""

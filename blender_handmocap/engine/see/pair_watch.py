@@ -54,6 +54,10 @@ class PairWatch:
         if expected is None:
             return self._partner(image, time, hands, camera)
         reading = self.network.look(image, expected, camera)
+        if near is None and len(hands) == 1 and reading is not None and reading.is_one_hand:
+            # What is remembered of the lost hand was the other one.
+            self.last = None
+            return self._partner(image, time, hands, camera)
         if reading is None or not reading.both:
             return None
         left, right = reading.expected(self.network.calibration, doubt=_STALE)
