@@ -267,6 +267,13 @@ def test_the_partner_of_a_single_hand_must_be_all_but_certain(
         network.look = original  # type: ignore[method-assign]
 
 
+def test_only_a_hand_near_enough_to_be_hidden_may_be_there_unseen() -> None:
+    right = expected("right", (0.0, 0.05, 0.5))
+    for beside, sure in ((0.03, True), (0.08, True), (0.3, False)):
+        reading = a_pair(expected("left", (-beside, 0.05, 0.5)), right, error=0.1)
+        assert reading.is_sure_of(0) == sure, reading.apart
+
+
 @needs_network
 def test_a_memory_of_the_other_hand_is_given_up(network: PairCropNet) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)

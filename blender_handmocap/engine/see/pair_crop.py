@@ -65,6 +65,8 @@ PRESENT: Final = 0.5
 """presence from which a hand is in the crop, and both belong together"""
 _ONE_HAND: Final = 0.2
 """mean distance of the points of both hands, in longer sides of a hand's box, below which they are one hand's"""
+_HIDDEN: Final = 0.8
+"""the same, below which one hand may hide the other; farther off it would have been seen"""
 _CERTAIN: Final = 0.99
 _CERTAIN_ERROR: Final = 0.4
 """probabilities, and mean expected error in shares of the hand's box, for a partner that nobody saw"""
@@ -131,16 +133,21 @@ class PairReading:
         return bool(self.together >= PRESENT and self.present.min() >= PRESENT)
 
     @property
+    def apart(self) -> float:
+        """Mean distance of the points of one hand from those of the other, in longer sides of a hand's box."""
+        distance = float(np.linalg.norm(self.points[0] - self.points[1], axis=-1).mean())
+        return distance / max(*(float(np.ptp(points, axis=0).max()) for points in self.points), 1.0)
+
+    @property
     def is_one_hand(self) -> bool:
         """Whether every point of one hand was read on the same point of the other."""
-        apart = float(np.linalg.norm(self.points[0] - self.points[1], axis=-1).mean())
-        return apart < _ONE_HAND * max(float(np.ptp(points, axis=0).max()) for points in self.points)
+        return self.apart < _ONE_HAND
 
     def is_sure_of(self, slot: int) -> bool:
-        """Whether a hand that nobody saw is all but certain, and its points are."""
+        """Whether a hand that nobody saw is all but certain, its points are, and the other one may hide it."""
         extent = max(float(np.ptp(self.points[slot], axis=0).max()), 1.0)
         certain = min(self.together, float(self.present[slot])) >= _CERTAIN
-        return bool(certain and self.error[slot].mean() < _CERTAIN_ERROR * extent)
+        return bool(certain and self.error[slot].mean() < _CERTAIN_ERROR * extent and self.apart < _HIDDEN)
 
     def expected(self, calibration: Calibration, *, doubt: float = 1.0) -> list[Expected]:
         """Both hands as something to expect, in the definition of a take's points; errors times `doubt`."""

@@ -143,7 +143,6 @@ def with_readings(
     fits = ~(own > _SAME)
     swapped = (own > other) & (own > _SAME)
     trusted = ~swapped.any(1)
-    lasting = _lasting(take, readings.frame[trusted]) if ordered else np.ones(len(take), bool)
     partner = readings.partner > 0.5
     standing = ~partner
     chosen: dict[Side, tuple[Mask, Mask]] = {}
@@ -153,8 +152,9 @@ def with_readings(
         joined = trusted & seen & fits[:, slot] & ~partner & use.points
         # A hand is only made up beside one that lies where it was read.
         sure = (readings.together.astype(np.float64) >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
-        filled = trusted & ~seen & sure & fits[:, 1 - slot] & lasting[readings.frame] & use.fill
+        filled = trusted & ~seen & sure & fits[:, 1 - slot] & use.fill
         if ordered:
+            filled &= _lasting(take, readings.frame[trusted & (seen | sure)])[readings.frame]
             beside, bridged = _beside_seen(take, track)[readings.frame], _bridged(take, track)[readings.frame]
             filled &= (beside | partner) & ~bridged
         standing |= filled
