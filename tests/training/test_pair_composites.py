@@ -22,6 +22,7 @@ from training.footage.crops import CROP_SIZE, crop_matrix
 from training.footage.cutouts import Fitted, pasted
 from training.footage.render import SIDE_LABEL, draw
 from training.footage.scene import HandPose, Scene
+from training.footage.surface import hand_model
 from training.pair import composites, export_crop
 from training.pair.followed import Following, followed
 from training.pair.heads import PairHeads
@@ -101,6 +102,8 @@ def test_labels_of_two_pasted_hands(made: Composite) -> None:
     crop = whole(CANVAS)
     truth = composites.truth_of(made, crop)
     assert truth.pair and truth.present.all() and not truth.strangers
+    # The palms that labels are divided by are those of the hands that were fitted.
+    assert truth.palm == pytest.approx(np.linalg.norm(np.subtract(*hand_model("right").joints[[4, 0]])), abs=1e-9)
     matrix = crop_matrix(crop)
     front = "left" if truth.laid is Laid.LEFT_IN_FRONT else "right"
     for piece, seen in zip(made.cutouts, made.visible, strict=True):

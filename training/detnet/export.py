@@ -5,7 +5,8 @@ A run of stage `whole` takes pictures (N, 224, 224, 3) of bytes in the place of 
 
 python -m training.detnet.export --run DIR [DIR ...] --out blender_handmocap/models/detnet.onnx
 
-Of several runs that went on from one another the mean of their weights is written: it errs less than either.
+Of several runs that went on from one another the mean of their weights is written: where it was tried, it
+errs no more than either.
 """
 
 from __future__ import annotations

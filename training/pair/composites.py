@@ -16,7 +16,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,20 +24,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.hand.names import CONTACT_PARTS, KEYPOINT_COUNT, SIDES
+from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.see.crops import Image, cut, turned
 from blender_handmocap.engine.see.fusion import ray_rotation
 from training.detnet.composites import backdrop, cutout_of, worn
 from training.detnet.fitted import FittedHands
 from training.detnet.real import empty
-from training.footage import mesh_gap
 from training.footage.compositing import Composite, Cutout, composed
 from training.footage.crops import CROP_SIZE, crop_matrix
 from training.footage.cutouts import laid, pasted
 from training.footage.render import SIDE_LABEL
-from training.footage.surface import hand_model
 
-from .pictures import LEAST_INSIDE, MAP_SIZE, Laid, Situations, Truth, cells, strayed
+from .pictures import LEAST_INSIDE, Laid, Situations, Truth, cells, palm_length, strayed
 from .shards import LABELS, LAID, MAPS, write_rows
 
 Array = NDArray[np.float64]
@@ -106,10 +104,7 @@ def truth_of(made: Composite, crop: Array) -> Truth:
     """What is known of a crop (5,) of pasted hands."""
     focals = [focal_of(piece) for piece in made.cutouts]
     focal = float(np.exp(np.mean(np.log(np.maximum(focals, 1.0))))) * CROP_SIZE / float(crop[2])
-    present = np.zeros(len(SIDES), np.uint8)
-    points2d, points3d = (np.zeros((len(SIDES), KEYPOINT_COUNT, size)) for size in (2, 3))
-    visible = np.zeros((len(SIDES), KEYPOINT_COUNT), np.uint8)
-    surface, depth = np.zeros((MAP_SIZE, MAP_SIZE, 3)), np.zeros((MAP_SIZE, MAP_SIZE))
+    truth = Truth.of_none(palm_length(np.zeros(10)))
     row, column, within = cells(crop_matrix(crop), *made.side.shape)
     sides = np.where(within, made.side[row, column], 0).astype(np.uint8)
     for piece, seen in zip(made.cutouts, made.visible, strict=True):
@@ -119,26 +114,13 @@ def truth_of(made: Composite, crop: Array) -> Truth:
         if shown.sum() < LEAST_INSIDE:
             sides[mine] = 0
             continue
-        present[slot] = 1
-        points2d[slot], points3d[slot], visible[slot] = hand.places, hand.points, seen & shown
+        truth.present[slot] = 1
+        truth.points2d[slot], truth.points3d[slot], truth.visible[slot] = hand.places, hand.points, seen & shown
         assert piece.surface is not None and piece.points3d is not None
-        surface[mine] = piece.surface[row, column][mine]
-        depth[mine] = (piece.depth[row, column] - piece.points3d[0, 2])[mine] + hand.points[0, 2]
-    rest = hand_model("right").rest(np.zeros(10))
-    return Truth(
-        present=present,
-        pair=bool(present.all()),
-        strangers=False,
-        points2d=points2d,
-        points3d=points3d,
-        visible=visible,
-        palm=float(np.linalg.norm(rest.joints[4] - rest.joints[0])),
-        gap=np.full((len(CONTACT_PARTS), len(CONTACT_PARTS)), mesh_gap.FAR),
-        sides=sides,
-        surface=surface,
-        depth=depth,
-        laid=_order(made) if present.all() else Laid.DRAWN,
-    )
+        truth.surface[mine] = piece.surface[row, column][mine]
+        truth.depth[mine] = (piece.depth[row, column] - piece.points3d[0, 2])[mine] + hand.points[0, 2]
+    both = bool(truth.present.all())
+    return replace(truth, pair=both, sides=sides, laid=_order(made) if both else Laid.DRAWN)
 
 
 def _order(made: Composite) -> Laid:
@@ -166,20 +148,7 @@ def crops(made: Composite, situations: Situations, random: Random, count: int) -
 
 def no_hands(image: Image) -> Row:
     """A crop of a street."""
-    palm = hand_model("right").rest(np.zeros(10))
-    return image, Truth(
-        present=np.zeros(len(SIDES), np.uint8),
-        pair=False,
-        strangers=False,
-        points2d=np.zeros((len(SIDES), KEYPOINT_COUNT, 2)),
-        points3d=np.zeros((len(SIDES), KEYPOINT_COUNT, 3)),
-        visible=np.zeros((len(SIDES), KEYPOINT_COUNT), np.uint8),
-        palm=float(np.linalg.norm(palm.joints[4] - palm.joints[0])),
-        gap=np.full((len(CONTACT_PARTS), len(CONTACT_PARTS)), mesh_gap.FAR),
-        sides=np.zeros((MAP_SIZE, MAP_SIZE), np.uint8),
-        surface=np.zeros((MAP_SIZE, MAP_SIZE, 3)),
-        depth=np.zeros((MAP_SIZE, MAP_SIZE)),
-    )
+    return image, Truth.of_none(palm_length(np.zeros(10)))
 
 
 def rows(hands: FittedHands, streets: Sequence[Image], random: Random, pictures: int, count: int) -> Iterator[Row]:

@@ -75,7 +75,8 @@ def calibrated(network: PairCropNet, data: Data) -> Calibration:
         rows = data.validation[start : start + 64]
         truth = data.targets(rows)
         taps, first = data.features(rows), told(truth, definition, random, Following())
-        out = network.heads(*taps.values(), *told_again(network.heads, taps, first, truth, definition))
+        answer = network.heads(*taps.values(), *first)
+        out = network.heads(*taps.values(), *told_again(answer, first, truth, definition))
         inside, known = truth.inside > 0, truth.known > 0
         distance = (out["position"] - truth.position).norm(dim=-1)
         ratio["error"].append((distance / torch.exp(out["log_error_2d"]))[inside].double().numpy())

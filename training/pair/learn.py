@@ -118,12 +118,8 @@ def as_given(seen: SeenPair) -> Told:
     return torch.from_numpy(known.seen), torch.from_numpy(known.points), torch.from_numpy(known.pair)
 
 
-@torch.no_grad()
-def told_again(
-    heads: PairHeads, taps: Mapping[str, Tensor], first: Told, truth: Targets, definition: NDArray[np.float64]
-) -> Told:
-    """What the second look is given: where the first one saw a pair, its answer; elsewhere the same once more."""
-    out = heads(*taps.values(), *first)
+def told_again(out: Mapping[str, Tensor], first: Told, truth: Targets, definition: NDArray[np.float64]) -> Told:
+    """What the second look is given: where the first one saw a pair, its answer `out`; elsewhere the same once more."""
     places, form = (definition @ out[name].double().numpy() for name in ("position", "location"))
     answer = SeenPair(
         points=places,
@@ -155,8 +151,8 @@ def validate(
         rows = index[start : start + 64]
         truth = data.targets(rows)
         known, taps = told(truth, definition, random, following), data.features(rows)
-        guessed = heads(*taps.values(), *known)["guess"]
-        out = heads(*taps.values(), *told_again(heads, taps, known, truth, definition))
+        first = heads(*taps.values(), *known)
+        out = heads(*taps.values(), *told_again(first, known, truth, definition))
         pair = truth.pair > 0
         seen, hidden = (truth.inside * truth.visible) > 0, (truth.inside * (1.0 - truth.visible)) > 0
         pixels = (out["position"] - truth.position).norm(dim=-1) * CROP
@@ -172,7 +168,7 @@ def validate(
             "pixels": pixels[seen],
             "pixels_hidden": pixels[hidden],
             "pixels_lost": pixels[lost],
-            "guessed_lost": ((guessed - truth.position).norm(dim=-1) * CROP)[lost],
+            "guessed_lost": ((first["guess"] - truth.position).norm(dim=-1) * CROP)[lost],
             "form": form[truth.known > 0].mean(-1),
             "vector": off.norm(dim=-1),
             "vector_plane": off[:, :2].norm(dim=-1),
@@ -217,7 +213,9 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
             known = told(truth, definition, random, config.following)
             second = torch.from_numpy(random.random(len(rows)) < config.again)
             if second.any():
-                known = _mixed(second, told_again(heads, taps, known, truth, definition), known)
+                with torch.no_grad():
+                    first = heads(*taps.values(), *known)
+                known = _mixed(second, told_again(first, known, truth, definition), known)
             out = heads(*taps.values(), *known)
             total, terms = loss(out, truth, config.weights)
             share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)

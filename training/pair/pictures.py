@@ -115,6 +115,24 @@ class Truth:
     laid: Laid = Laid.DRAWN
     """of two hands"""
 
+    @classmethod
+    def of_none(cls, palm: float) -> Truth:
+        """No hand is there; arrays of zeros, and parts that are far from each other."""
+        hands, maps, parts = len(SIDES), (MAP_SIZE, MAP_SIZE), len(CONTACT_PARTS)
+        return cls(
+            present=np.zeros(hands, np.uint8),
+            pair=False,
+            strangers=False,
+            points2d=np.zeros((hands, KEYPOINT_COUNT, 2)),
+            points3d=np.zeros((hands, KEYPOINT_COUNT, 3)),
+            visible=np.zeros((hands, KEYPOINT_COUNT), np.uint8),
+            palm=palm,
+            gap=np.full((parts, parts), mesh_gap.FAR),
+            sides=np.zeros(maps, np.uint8),
+            surface=np.zeros((*maps, 3)),
+            depth=np.zeros(maps),
+        )
+
     def mirrored(self) -> Truth:
         """The same in the mirror: left is right."""
         points2d = self.points2d[::-1].copy()
@@ -157,14 +175,14 @@ def drawn_crops(
     if not empty and (picture.side > 0).mean() < _LEAST_AREA:
         return None
     random = np.random.default_rng(crop_seed)
-    inside = [within_picture(points, scene) for points in known]
+    inside = [_inside(points, scene) for points in known]
     gap = _gap(scene)
     to_region = crop_matrix(region, REGION_SIZE)
     places = [points @ to_region[:, :2].T + to_region[:, 2] for points in known]
     out = []
     for _ in range(count):
         crop = strayed(places, situations, random)
-        truth = truth_of(picture, crop, inside, gap, empty=empty)
+        truth = _truth(picture, crop, inside, gap, empty=empty)
         shown = cut(picture.image, crop, CROP_SIZE, replicate=True)
         if random.random() < 0.5:
             shown, truth = np.ascontiguousarray(shown[:, ::-1]), truth.mirrored()
@@ -204,7 +222,7 @@ def strayed(hands: list[Array], situations: Situations, random: Random) -> Array
     return crop
 
 
-def within_picture(points: Array, scene: Scene) -> NDArray[np.bool_]:
+def _inside(points: Array, scene: Scene) -> NDArray[np.bool_]:
     """(21,) points that lie within the scene's whole picture."""
     return np.asarray(((points >= -0.5) & (points <= [scene.width - 0.5, scene.height - 0.5])).all(-1))
 
@@ -229,7 +247,7 @@ def _gap(scene: Scene) -> Array:
     return mesh_gap.measure_meshes(*meshes)[2]
 
 
-def truth_of(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: Array, *, empty: bool) -> Truth:
+def _truth(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap: Array, *, empty: bool) -> Truth:
     """What is true of a crop (5,) of the drawn region; `inside` (21,) a hand: points of it in the whole picture."""
     scene = picture.scene
     matrix = crop_matrix(crop)
@@ -237,10 +255,7 @@ def truth_of(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap
     turn = np.eye(3)
     turn[:2, :2] = turned(float(crop[4]))
     own_axes = ray_rotation(ray) @ turn
-    present = np.zeros(len(SIDES), np.uint8)
-    points2d = np.zeros((len(SIDES), KEYPOINT_COUNT, 2))
-    points3d = np.zeros((len(SIDES), KEYPOINT_COUNT, 3))
-    visible = np.zeros((len(SIDES), KEYPOINT_COUNT), np.uint8)
+    truth = Truth.of_none(palm_length(scene.betas, scene.size))
     strangers = len({hand.pose.side for hand in picture.hands}) < len(picture.hands)
     for hand, within in zip(picture.hands, inside, strict=True):
         slot = SIDES.index(hand.pose.side)
@@ -248,24 +263,25 @@ def truth_of(picture: Picture, crop: Array, inside: list[NDArray[np.bool_]], gap
         shown = within & ((places >= -0.5) & (places <= CROP_SIZE - 0.5)).all(-1)
         if empty or shown.sum() < LEAST_INSIDE:
             continue
-        present[slot] = 1
-        points2d[slot], points3d[slot] = places, hand.keypoints3d @ own_axes
-        visible[slot] = hand.visible & shown
+        truth.present[slot] = 1
+        truth.points2d[slot], truth.points3d[slot] = places, hand.keypoints3d @ own_axes
+        truth.visible[slot] = hand.visible & shown
     sides, surface, depth = _maps(picture, matrix, own_axes)
-    rest = hand_model("right").rest(scene.betas, scene.size)
-    return Truth(
-        present=present,
-        pair=bool(present.all()),
+    return replace(
+        truth,
+        pair=bool(truth.present.all()),
         strangers=strangers,
-        points2d=points2d,
-        points3d=points3d,
-        visible=visible,
-        palm=float(np.linalg.norm(rest.joints[4] - rest.joints[0])),
-        gap=gap if present.all() else np.full_like(gap, mesh_gap.FAR),
+        gap=gap if truth.present.all() else truth.gap,
         sides=sides,
         surface=surface,
         depth=depth,
     )
+
+
+def palm_length(betas: Array, size: float | None = None) -> float:
+    """Metres from the wrist to the middle knuckle of a hand of a shape; `size`: as the model's `rest` takes it."""
+    joints = hand_model("right").rest(betas, size).joints
+    return float(np.linalg.norm(joints[4] - joints[0]))
 
 
 def cells(matrix: Array, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ how much of them the expected errors leave to be trusted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -23,15 +24,11 @@ from ..runtime import Runtime
 Array = NDArray[np.float64]
 
 IKNET_MODEL: Final = "iknet"
-FEATURE_COUNT: Final = 2 * (63 + 60) + 2 * 45 + 15 + 21 + 3
+_LENGTHS: Final = (63, 60, 63, 60, 45, 45, 15, 21, 3)
 """points and bone directions, seen and at rest; swings, bare and trusted; trusts; errors; view"""
+FEATURE_COUNT: Final = sum(_LENGTHS)
 
-_PLACES: Final = tuple(
-    slice(end - length, end)
-    for length, end in zip(
-        (63, 60, 63, 60, 45, 45, 15, 21, 3), np.cumsum((63, 60, 63, 60, 45, 45, 15, 21, 3)).tolist(), strict=True
-    )
-)
+_PLACES: Final = tuple(slice(end - length, end) for length, end in zip(_LENGTHS, accumulate(_LENGTHS), strict=True))
 """where each part of the input lies"""
 _AFTER: Final = np.array([1, 2, 0])
 _LAST: Final = np.array([2, 0, 1])
