@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -202,14 +201,12 @@ def test_keypoints_cost_less_than_a_fifth_of_the_mesh(frames: int) -> None:
     rest = hand.rest(np.ones(10), 0.08)
     rotation, place = _random(frames)
 
-    def best(function: Callable[[], object]) -> float:
-        times = []
-        for _ in range(25):
-            start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    keypoints = best(lambda: hand.pose(rotation, place, rest))
-    mesh = best(lambda: hand.vertices(rotation, place, rest))
-    assert keypoints < 0.2 * mesh
+    # Processor time of every thread, the two by turns: neither more cores for the mesh's one large product nor
+    # a busy moment on the machine changes which is the dearer.
+    keypoints, mesh = [], []
+    for _ in range(40):
+        for times, work in ((keypoints, hand.pose), (mesh, hand.vertices)):
+            began = time.process_time()
+            work(rotation, place, rest)
+            times.append(time.process_time() - began)
+    assert min(keypoints) < 0.2 * min(mesh)
