@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,15 @@ log = logging.getLogger(__name__)
 
 _MEMORY: Final = 0.02
 """share of the newest step in the loss that is told"""
+
+
+def weights(files: Sequence[Path]) -> dict[str, Tensor]:
+    """The weights that runs kept in `files`, or their mean, if there are several; they must be of one kind."""
+    first, *others = [torch.load(file, map_location="cpu", weights_only=True)["network"] for file in files]
+    for name, values in first.items():
+        if values.is_floating_point():
+            first[name] = torch.stack([values, *(state[name] for state in others)]).mean(0)
+    return dict(first)
 
 
 class Keeper:

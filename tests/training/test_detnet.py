@@ -157,9 +157,9 @@ def test_similarity_errors_ignore_pose_scale_and_place() -> None:
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shards: Path, tmp_path: Path, stage: str) -> None:
     data = Shards.open(find(shards), list(TAPS))
     config = Config(stage=stage, channels=8, batch=8, samples=96)
-    whole = Run(tmp_path / "whole", config, data, None)
+    whole = Run(tmp_path / "whole", config, data)
     whole.train(48)
-    first = Run(tmp_path / "cut", config, data, None)
+    first = Run(tmp_path / "cut", config, data)
     first.config = config
     stopped = [0]
 
@@ -172,7 +172,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shards: Path, tmp_pa
     first._report = stop_after_first
     with pytest.raises(KeyboardInterrupt):
         first.train(48)
-    second = Run(tmp_path / "cut", config, data, None)
+    second = Run(tmp_path / "cut", config, data)
     assert second.keeper.used == 48
     second.train(48)
     assert second.keeper.used == whole.keeper.used == 96
@@ -182,7 +182,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shards: Path, tmp_pa
 @needs_networks
 def test_some_shards_are_seen_several_times_as_often_and_held_out_rows_never(shards: Path, tmp_path: Path) -> None:
     data = Shards.open(find(shards), list(TAPS))
-    run = Run(tmp_path / "run", Config(channels=8, often={"s1": 3}), data, None)
+    run = Run(tmp_path / "run", Config(channels=8, often={"s1": 3}), data)
     rows, times = np.unique(run.training, return_counts=True)
     assert len(rows) == 2 * ROWS - len(run.validation) and not set(rows) & set(run.validation)
     assert set(times[rows < ROWS]) == {1} and set(times[rows >= ROWS]) == {3}
@@ -191,7 +191,7 @@ def test_some_shards_are_seen_several_times_as_often_and_held_out_rows_never(sha
 @needs_networks
 def test_training_learns(shards: Path, tmp_path: Path) -> None:
     data = Shards.open(find(shards), list(TAPS))
-    run = Run(tmp_path / "run", Config(channels=8, batch=16, samples=3200), data, None)
+    run = Run(tmp_path / "run", Config(channels=8, batch=16, samples=3200), data)
     rows = np.arange(ROWS)
     before = validate(run.network, data, rows)["pixels"]
     run.train(3200)
@@ -226,11 +226,11 @@ def test_runs_that_went_on_from_one_another_are_averaged(tmp_path: Path) -> None
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text('{"stage": "heads", "channels": 8}', encoding="utf-8")
         torch.save({"network": state}, tmp_path / name / "best.pt")
-    both = export.mean([export.load(tmp_path / name) for name in ("a", "b")]).state_dict()
+    both = export.load(tmp_path / "a", others=[tmp_path / "b"]).state_dict()
     for name, values in both.items():
         torch.testing.assert_close(
             values, (states[0][name] + states[1][name]) / 2 if values.is_floating_point() else values
         )
     assert (both["heads.heat.weight"] - states[0]["heads.heat.weight"]).abs().max() > 0.01
-    alone = export.mean([export.load(tmp_path / "a")]).state_dict()
+    alone = export.load(tmp_path / "a").state_dict()
     assert torch.equal(alone["heads.heat.weight"], states[0]["heads.heat.weight"])

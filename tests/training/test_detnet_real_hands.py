@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,13 @@ pytest.importorskip("numba")
 
 from blender_handmocap.engine import rotations
 from blender_handmocap.engine.hand.free import free_hinges
-from training.detnet import composites, redrawn
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.landmarks import HandNetwork
+from blender_handmocap.engine.see.palms import PalmDetector
+from blender_handmocap.engine.see.regions import RegionFinder
+from training.detnet import composites, nobody, redrawn
 from training.detnet.fitted import EVERY, SIZE, FittedHands, chosen, gathered, thinning
+from training.detnet.real import write
 from training.footage import dataset
 from training.footage.atlas import atlas
 from training.footage.compositing import Cutout
@@ -149,3 +156,17 @@ def test_pasted_crops_have_their_points_on_a_hand_or_say_that_it_is_the_other(mo
         red, green, blue = one.image[line[inside], column[inside]].astype(int).T
         assert ((red > 150) & (blue > 150) & (green < 100)).mean() > 0.9
     assert 0 < kinds.count(False) < 10
+
+
+@pytest.mark.skipif("HANDMOCAP_DATA" not in os.environ, reason="HANDMOCAP_DATA does not name the street")
+def test_crops_of_nobody_hold_no_hand_that_is_sure(tmp_path: Path) -> None:
+    data, runtime = Path(os.environ["HANDMOCAP_DATA"]), Runtime.choose("cpu", 1)
+    random = np.random.default_rng(3)
+    palms, eyes = PalmDetector(runtime, RegionFinder(runtime)), HandNetwork(runtime)
+    some = list(islice(nobody.places(data, random), 12)) + list(islice(nobody.mistaken(data, palms, random), 12))
+    middle = np.array([112.0, 112.0, 224.0, 224.0, 0.0])
+    assert max(eyes.look(image, [middle])[0].presence for image in some) < 0.9
+    write(tmp_path / "nobody", [], some, random)
+    assert not np.load(tmp_path / "nobody" / "flags.npy").any()
+    assert not np.load(tmp_path / "nobody" / "use_2d.npy").any()
+    assert np.load(tmp_path / "nobody" / "image.npy").shape == (24, 224, 224, 3)

@@ -59,7 +59,7 @@ def test_it_trains_a_few_steps_and_the_exported_file_equals_torch(
     monkeypatch.setattr(train, "ResNet", lambda: ResNet(*SMALL))
     monkeypatch.setattr(export, "ResNet", lambda: ResNet(*SMALL))
     config = Config(stage="whole", trunk="resnet50", channels=8, batch=4, samples=32)
-    run = Run(tmp_path, config, shards, None)
+    run = Run(tmp_path, config, shards)
     before = run.network.trunk.layer4[0].conv2.weight.detach().clone()
     run.train(32)
     assert np.isfinite(run.keeper.loss)
@@ -81,7 +81,7 @@ def test_it_trains_a_few_steps_and_the_exported_file_equals_torch(
 
 @needs_networks
 def test_mediapipes_trunk_is_tuned_from_its_own_weights(shards: Shards, tmp_path: Path) -> None:
-    run = Run(tmp_path, Config(stage="whole", channels=8, batch=4, samples=8), shards, None)
+    run = Run(tmp_path, Config(stage="whole", channels=8, batch=4, samples=8), shards)
     picture = shards.pictures(np.arange(2))
     with torch.no_grad():
         found = run.network.taps(picture)

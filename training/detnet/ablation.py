@@ -119,7 +119,7 @@ def trained(folder: Path, case: Case, config: Config, shards: Shards) -> dict[st
     """Train one case and judge its end."""
     weights = replace(Weights(), **dict.fromkeys(case.without, 0.0))
     config = replace(config, seed=case.seed, stage=case.stage, weights=weights)
-    run = Run(folder, config, shards, folder.with_name(case.start) / "checkpoint.pt" if case.start else None)
+    run = Run(folder, config, shards, [folder.with_name(case.start) / "checkpoint.pt"] if case.start else [])
     run.training = run.training[rows_of(case, shards)[run.training]]
     run.train(config.samples)
     return {"rows": len(run.training), **judged(run.network, shards, judges_of(run))}

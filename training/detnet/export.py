@@ -20,6 +20,7 @@ from typing import Final
 import torch
 
 from training import onnx_file
+from training.runs import weights
 
 from .network import CROP, DetNet, Heads, Whole
 from .resnet import ResNet
@@ -29,8 +30,8 @@ OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "h
 _SHAPES: Final = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
 
 
-def load(run: Path, name: str = "best.pt") -> DetNet | Whole:
-    """The network a run kept, ready to infer."""
+def load(run: Path, name: str = "best.pt", others: Sequence[Path] = ()) -> DetNet | Whole:
+    """The network a run kept, ready to infer; with the mean of its weights and those of `others`, if there are any."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     network: DetNet | Whole
     if config["stage"] == "whole":
@@ -38,19 +39,8 @@ def load(run: Path, name: str = "best.pt") -> DetNet | Whole:
         network = Whole(trunk, Heads(config["channels"], widths=trunk.widths))
     else:
         network = DetNet(Heads(config["channels"], own=config["stage"] == "own"))
-    network.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    network.load_state_dict(weights([one / name for one in (run, *others)]))
     return network.eval()
-
-
-@torch.no_grad()
-def mean(networks: Sequence[DetNet | Whole]) -> DetNet | Whole:
-    """The first network with the mean of all their weights; they must be of one kind."""
-    first, *_ = networks
-    states = [network.state_dict() for network in networks]
-    for name, values in first.state_dict().items():
-        if values.is_floating_point():
-            values.copy_(torch.stack([state[name] for state in states]).mean(0))
-    return first
 
 
 def export(network: DetNet | Whole, path: Path) -> None:
@@ -69,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="best.pt", help="which of the runs' files")
     options = parser.parse_args(arguments)
-    export(mean([load(run, options.name) for run in options.run]), options.out)
+    first, *others = options.run
+    export(load(first, options.name, others), options.out)
     return 0
 
 

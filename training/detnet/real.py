@@ -165,13 +165,16 @@ def write(
     right = hand.copy()
     if of_side is not None:
         right[: len(rows)] = of_side
-    zeros = np.zeros((len(nothing), 21, 2))
+    points = np.zeros((count, 21, 2), np.float32)
+    use = np.zeros((count, 21), np.uint8)
+    for index, row in enumerate(rows):
+        points[index], use[index] = row.points, row.use
     arrays = {
         "image": np.stack([*(row.image for row in rows), *nothing]),
-        "points2d": np.concatenate([np.stack([row.points for row in rows]), zeros]).astype(np.float32),
+        "points2d": points,
         "points3d": np.zeros((count, 21, 3), np.float32),
         "visible": np.zeros((count, 21), np.uint8),
-        "use_2d": np.concatenate([np.stack([row.use for row in rows]), zeros[..., 0] > 0]).astype(np.uint8),
+        "use_2d": use,
         "flags": np.stack([np.zeros(count), hand, right], axis=-1).astype(np.uint8),
     }
     partial = folder.with_name(folder.name + ".partial")

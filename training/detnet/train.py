@@ -5,9 +5,9 @@
 
 `heads` trains on cached taps of the frozen trunk; `own` also tunes a copy of the trunk's first blocks
 after features_14, beside the shared ones; `whole` tunes a trunk of its own from the picture on, MediaPipe's
-or (`--trunk resnet50`) the published one, and asks for a GPU. All start from `--from` when given. The last
-rows of every shard are held out, so that shards may be added while a run goes on: it computes their taps and
-takes them in at its next report.
+or (`--trunk resnet50`) the published one, and asks for a GPU. All start from `--from` when given (of several
+files, from the mean of their weights). The last rows of every shard are held out, so that shards may be added
+while a run goes on: it computes their taps and takes them in at its next report.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
-from training.runs import Keeper, cosine
+from training.runs import Keeper, cosine, weights
 
 from .losses import Targets, Weights, loss
 from .network import CROP, DetNet, Heads, Whole
@@ -81,11 +81,11 @@ def arrays_of(stage: Stage) -> list[str]:
     return ["image"] if stage == "whole" else list(TAPS)
 
 
-def build(config: Config, start: Path | None, shards: Shards) -> DetNet | Whole:
-    """A network ready to train: fresh heads with the taps' statistics, or the weights of `start`."""
+def build(config: Config, start: Sequence[Path], shards: Shards) -> DetNet | Whole:
+    """A network ready to train: fresh heads with the taps' statistics, or the mean weights of `start`."""
     network = whole(config, shards) if config.stage == "whole" else shared(config, shards)
-    if start is not None:
-        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
+    if start:
+        network.load_state_dict(weights(start), strict=False)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -153,7 +153,9 @@ def similarity_errors(points: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.f
 class Run:
     """A training run in a folder."""
 
-    def __init__(self, folder: Path, config: Config, shards: Shards, start: Path | None, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, config: Config, shards: Shards, start: Sequence[Path] = (), device: str = "cpu"
+    ) -> None:
         self.config = config
         torch.manual_seed(config.seed)
         self.network = build(config, start, shards).to(device)
@@ -224,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=Config.samples)
     parser.add_argument("--channels", type=int, default=Config.channels)
     parser.add_argument("--batch", type=int, default=Config.batch)
-    parser.add_argument("--from", dest="start", type=Path)
+    parser.add_argument("--from", dest="start", type=Path, nargs="+", default=[])
     parser.add_argument("--rate", type=float, default=Config.rate, help="share of the usual learning rates")
     parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
     parser.add_argument(

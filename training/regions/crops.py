@@ -18,6 +18,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +26,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import HAND_INPUT, Image, cut
 from blender_handmocap.engine.see.landmarks import HAND_MODEL
 from blender_handmocap.engine.see.palms import PalmDetector
-from training.detnet.real import EMPTY, SIGNS
+from training.detnet import nobody
 from training.detnet.shards import find
-from training.footage import pictures
 
 Random = np.random.Generator
 
@@ -42,15 +41,6 @@ _MISSING_SHARE: Final = 0.12
 """Drawn crops of which a cut that misses the hand is taken as well."""
 _MOST_INSIDE: Final = 3
 """Keypoints in such a cut."""
-_EVERY: Final = 6
-"""frames"""
-_CUTS: Final = 2
-"""of each frame"""
-_OF_PHOTOGRAPH: Final = 24
-_WITH_PEOPLE: Final = ("astronaut", "grace_hopper", "friends", "seeding", "Wine", "life", "umang")
-"""Beginnings of the names of photographs that show people, or may."""
-_FAINT_PALM: Final = 0.08
-"""A palm as doubtful as this near a cut keeps it out."""
 
 
 @dataclass(frozen=True)
@@ -89,49 +79,12 @@ def _missing(image: Image, points: NDArray[np.float32], random: Random) -> Image
     return None
 
 
-def empty_photographs() -> list[str]:
-    """Names of photographs in the cache that show nobody."""
-    return [name for name in pictures.fetched() if not name.startswith(_WITH_PEOPLE)]
-
-
-def of_nobody(data: Path, random: Random) -> Iterator[Labelled]:
-    """Streets and photographs."""
-    frames = [
-        frame.image for frame in open_footage(str(data / "no_hands" / EMPTY)).frames() if not frame.index % _EVERY
-    ]
-    frames += [pictures.photograph(name) for name in empty_photographs()] * (_OF_PHOTOGRAPH // _CUTS)
-    for frame in frames:
-        height, width = frame.shape[:2]
-        for _ in range(_CUTS):
-            side = min(height, width) * np.exp(random.uniform(-2.2, 0.2))
-            place = random.uniform([0, 0], [width, height])
-            crop = np.array([*place, side, side, random.uniform(-np.pi, np.pi)])
-            yield Labelled(cut(np.ascontiguousarray(frame), crop, HAND_INPUT, replicate=True), hand=False, real=True)
-
-
-def of_people(data: Path, palms: PalmDetector, random: Random) -> Iterator[Labelled]:
-    """Faces, hair, clothes: cuts of signers that lie far from anything like a palm."""
-    for name in SIGNS:
-        for frame in open_footage(str(data / "signs" / f"{name}.mkv")).frames():
-            if frame.index % _EVERY:
-                continue
-            height, width = frame.image.shape[:2]
-            near = [palm.keypoints[:5].mean(0) for palm in palms.detect(frame.image, threshold=_FAINT_PALM)]
-            for _ in range(_CUTS):
-                # Hands are low in these pictures; faces are in the upper half.
-                place = random.uniform([0.2 * width, 0.05 * height], [0.8 * width, 0.5 * height])
-                side = height * np.exp(random.uniform(-1.9, -0.6))
-                if all(np.linalg.norm(place - palm) > side for palm in near):
-                    crop = np.array([*place, side, side, random.uniform(-np.pi, np.pi)])
-                    yield Labelled(cut(frame.image, crop, HAND_INPUT, replicate=True), hand=False, real=True)
-
-
 def every(shards: Path, data: Path, palms: PalmDetector, random: Random) -> Iterator[Labelled]:
     """All of them."""
     for folder in find(shards):
         yield from of_shard(folder, random)
-    yield from of_nobody(data, random)
-    yield from of_people(data, palms, random)
+    for image in chain(nobody.places(data, random), nobody.people(data, palms, random)):
+        yield Labelled(image, hand=False, real=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,11 +27,11 @@ from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import PALM_INPUT, Image, crop_of_hand, cut, square_around
 from blender_handmocap.engine.see.landmarks import HandNetwork
 from blender_handmocap.engine.see.palms import PalmDetector
+from training.detnet.nobody import empty_photographs
 from training.detnet.real import EMPTY, SIGNS, STOCK, hands_of
 from training.footage import pictures as photographs
 from training.footage.crops import crop_matrix
 
-from .crops import empty_photographs
 from .pictures import ABSENT, THERE, UNKNOWN, save_rows
 
 Array = NDArray[np.float64]
