@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a training run keeps in its folder: checkpoint.pt to go on from, best.pt to keep, curve.jsonl to look at."""
+"""What training runs share: their command lines, and what they keep in their folders: config.json, checkpoint.pt to go
+on from, best.pt to keep, curve.jsonl to look at."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +24,41 @@ _MEMORY: Final = 0.02
 """share of the newest step in the loss that is told"""
 
 
-def weights(files: Sequence[Path]) -> dict[str, Tensor]:
+def command_line(
+    description: str | None, defaults: Any, names: Sequence[str], *, every: int
+) -> argparse.ArgumentParser:
+    """A parser for a run: an option for each of `names` of the configuration, and what no configuration decides.
+
+    `defaults`: a frozen dataclass with what holds where nothing is said. `every`: samples from one report to the next.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run; one that was stopped goes on")
+    for name in names:
+        value = getattr(defaults, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"{value} by default")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--every", type=int, default=every, help="samples from one report to the next")
+    return parser
+
+
+def configured(options: argparse.Namespace, defaults: Any, names: Sequence[str], **more: Any) -> Any:
+    """The configuration that the options ask for, with `more`; sets up logging and threads as well."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    return replace(defaults, **{name: getattr(options, name) for name in names}, **more)
+
+
+def add_without(parser: argparse.ArgumentParser, weights: Any) -> None:
+    """An option that switches off terms of the losses; `weighed` reads it."""
+    parser.add_argument("--without", nargs="*", default=[], choices=list(asdict(weights)), help="losses to switch off")
+
+
+def weighed(options: argparse.Namespace, weights: Any) -> Any:
+    """The weights of the losses without those that `--without` names."""
+    return replace(weights, **dict.fromkeys(options.without, 0.0))
+
+
+def weights_of(files: Sequence[Path]) -> dict[str, Tensor]:
     """The weights that runs kept in `files`, or their mean, if there are several; they must be of one kind."""
     first, *others = [torch.load(file, map_location="cpu", weights_only=True)["network"] for file in files]
     for name, values in first.items():
@@ -31,11 +68,13 @@ def weights(files: Sequence[Path]) -> dict[str, Tensor]:
 
 
 class Keeper:
-    """A network and its optimiser, kept in a folder; each group's rate is the highest that it is trained at."""
+    """A network and its optimiser, kept in a folder with the configuration that decides what becomes of them; each
+    group's rate is the highest that it is trained at."""
 
-    def __init__(self, folder: Path, network: nn.Module, optimiser: Optimizer) -> None:
+    def __init__(self, folder: Path, config: Any, network: nn.Module, optimiser: Optimizer) -> None:
         self.folder, self.network, self.optimiser = folder, network, optimiser
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
         self.used, self.best = 0, math.inf
         """samples the network has seen; the least error so far"""
         self.loss = math.nan

@@ -20,7 +20,7 @@ from typing import Final
 import torch
 
 from training import onnx_file
-from training.runs import weights
+from training.runs import weights_of
 
 from .network import CROP, DetNet, Heads, Whole
 from .resnet import ResNet
@@ -39,7 +39,7 @@ def load(run: Path, name: str = "best.pt", others: Sequence[Path] = ()) -> DetNe
         network = Whole(trunk, Heads(config["channels"], widths=trunk.widths))
     else:
         network = DetNet(Heads(config["channels"], own=config["stage"] == "own"))
-    network.load_state_dict(weights([one / name for one in (run, *others)]))
+    network.load_state_dict(weights_of([one / name for one in (run, *others)]))
     return network.eval()
 
 

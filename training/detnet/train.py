@@ -12,12 +12,10 @@ while a run goes on: it computes their taps and takes them in at its next report
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
-from training.runs import Keeper, cosine, weights
+from training.runs import Keeper, add_without, command_line, configured, cosine, weighed, weights_of
 
 from .losses import Targets, Weights, loss
 from .network import CROP, DetNet, Heads, Whole
@@ -49,6 +47,8 @@ _MEASURED: Final = 64
 """pictures that a whole network's statistics are taken over"""
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
+_ASKED: Final = ("samples", "channels", "batch", "rate", "seed")
+"""settings that are options of the command"""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def build(config: Config, start: Sequence[Path], shards: Shards) -> DetNet | Who
     """A network ready to train: fresh heads with the taps' statistics, or the mean weights of `start`."""
     network = whole(config, shards) if config.stage == "whole" else shared(config, shards)
     if start:
-        network.load_state_dict(weights(start), strict=False)
+        network.load_state_dict(weights_of(start), strict=False)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -169,7 +169,7 @@ class Run:
         groups = [{"params": rest, "lr": config.rate * _HEADS_RATE[config.stage]}]
         if tuned:
             groups.append({"params": tuned, "lr": config.rate * tuned_rate})
-        self.keeper = Keeper(folder, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
+        self.keeper = Keeper(folder, config, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
         self.take(shards)
         self.keeper.resume()
 
@@ -217,37 +217,21 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, Config(), _ASKED, every=20_000)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--stage", choices=get_args(Stage), default="heads")
     parser.add_argument("--trunk", choices=get_args(TrunkName), default=Config.trunk, help="of stage whole")
     parser.add_argument("--device", default="cpu", help="cuda, where there is one")
-    parser.add_argument("--samples", type=int, default=Config.samples)
-    parser.add_argument("--channels", type=int, default=Config.channels)
-    parser.add_argument("--batch", type=int, default=Config.batch)
     parser.add_argument("--from", dest="start", type=Path, nargs="+", default=[])
-    parser.add_argument("--rate", type=float, default=Config.rate, help="share of the usual learning rates")
-    parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
     parser.add_argument(
         "--often", nargs="*", default=[], metavar="NAME=TIMES", help="shards seen several times as often"
     )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
+    add_without(parser, Weights())
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    config = Config(
-        stage=options.stage,
-        trunk=options.trunk,
-        channels=options.channels,
-        batch=options.batch,
-        samples=options.samples,
-        rate=options.rate,
-        seed=options.seed,
-        weights=replace(Weights(size=_SIZE_WEIGHT[options.stage]), **dict.fromkeys(options.without, 0.0)),
-        often={name: int(times) for name, times in (one.split("=") for one in options.often)},
+    weights = weighed(options, Weights(size=_SIZE_WEIGHT[options.stage]))
+    often = {name: int(times) for name, times in (one.split("=") for one in options.often)}
+    config = configured(
+        options, Config(), _ASKED, stage=options.stage, trunk=options.trunk, weights=weights, often=often
     )
     network = session(options.threads)
     arrays = arrays_of(options.stage)
@@ -257,9 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compute_missing(options.shards, network)
         return Shards.open(find(options.shards, complete=arrays[-1]), arrays)
 
-    run = Run(options.run, config, renewed(), options.start, options.device)
-    (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
-    run.train(options.every, renewed)
+    Run(options.run, config, renewed(), options.start, options.device).train(options.every, renewed)
     return 0
 
 

@@ -9,11 +9,10 @@ python -m training.iknet.train --run DIR [--samples N] [--seen FILE ...] [--weig
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from blender_handmocap.engine.fit.hinges import pack
 from blender_handmocap.engine.hand.free import free_hinges
 from training.footage import poses
-from training.runs import Keeper, cosine
+from training.runs import Keeper, command_line, configured, cosine
 
 from .batches import Batch, Generator, Observed
 from .held_out import NOISES, HeldOut, local_errors
@@ -40,6 +39,8 @@ _WARM_UP: Final = 20_000
 _CLIP: Final = 1.0
 _POOL: Final = 60_000
 _STATISTICS: Final = 8192
+_ASKED: Final = ("samples", "width", "seen_share", "seed")
+"""settings that are options of the command"""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Run:
             {"params": list(self.network.stack.parameters()), "lr": _RATE},
             {"params": list(self.network.last.parameters()), "lr": _LAST_RATE},
         ]
-        self.keeper = Keeper(folder, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
+        self.keeper = Keeper(folder, config, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
         self.generator = Generator(pool_of(folder, config.seed), seen, seen_share=config.seen_share)
         self.held_out = HeldOut.make(folder / "held_out.npz")
         if not self.keeper.resume():
@@ -169,29 +170,12 @@ def weight(text: str) -> tuple[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=Config.samples)
-    parser.add_argument("--width", type=int, default=Config.width)
-    parser.add_argument("--seen", type=Path, nargs="*", default=[])
-    parser.add_argument("--seen-share", type=float, default=Config.seen_share, help="how many of the hands are those")
+    parser = command_line(__doc__, Config(), _ASKED, every=200_000)
+    parser.add_argument("--seen", type=Path, nargs="*", default=[], help="hands as a detector saw them")
     parser.add_argument("--weigh", type=weight, nargs="*", default=[], help="loss terms to weigh otherwise: xyz=0.1")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=200_000)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    config = Config(
-        width=options.width,
-        samples=options.samples,
-        seed=options.seed,
-        weights=replace(Weights(), **dict(options.weigh)),
-        seen_share=options.seen_share,
-    )
-    run = Run(options.run, config, [Observed.read(path) for path in options.seen])
-    (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
-    run.train(options.every)
+    config = configured(options, Config(), _ASKED, weights=replace(Weights(), **dict(options.weigh)))
+    Run(options.run, config, [Observed.read(path) for path in options.seen]).train(options.every)
     return 0
 
 

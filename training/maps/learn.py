@@ -8,12 +8,10 @@ python -m training.maps.learn --shards DIR --run DIR [--samples N]
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +23,7 @@ from torch.nn import functional
 
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
-from training.runs import Keeper, cosine
+from training.runs import Keeper, command_line, configured, cosine
 
 from .data import FARTHEST, MapData, Maps, prepare
 from .network import COARSE, HANDS, MapHeads
@@ -39,6 +37,8 @@ _BATCH_SHOWN: Final = 30
 _JUDGED: Final = 240
 """held-out crops, evenly chosen, that a run is judged on while it goes on"""
 _CROP: Final = 224
+_ASKED: Final = ("samples", "rate", "batch", "seed")
+"""settings that are options of the command"""
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,8 @@ def train(
     heads.point_codes.copy_(torch.from_numpy(surface_code().of_points()))
     heads = heads.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-    keeper = Keeper(run, heads, optimiser)
+    keeper = Keeper(run, config, heads, optimiser)
     keeper.resume()
-    (run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
     terms: dict[str, float] = {}
     while keeper.used < config.samples:
         random = np.random.default_rng([config.seed, keeper.used])
@@ -222,21 +221,11 @@ def _score(errors: dict[str, float]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, Config(), _ASKED, every=5_000)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=Config.samples)
     parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run to go on from")
-    parser.add_argument("--rate", type=float, default=Config.rate, help="the highest learning rate")
-    parser.add_argument("--batch", type=int, default=Config.batch)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=5_000)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    config = Config(batch=options.batch, samples=options.samples, rate=options.rate, seed=options.seed)
-    train(options.run, config, options.shards, options.every, options.start)
+    train(options.run, configured(options, Config(), _ASKED), options.shards, options.every, options.start)
     return 0
 
 

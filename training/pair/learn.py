@@ -8,11 +8,9 @@ The last pictures of every shard are never trained on; the run is chosen on them
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +24,7 @@ from blender_handmocap.engine.see.detnet import DetNet
 from blender_handmocap.engine.see.pair_crop import SeenPair, given
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
-from training.runs import Keeper, cosine
+from training.runs import Keeper, add_without, command_line, configured, cosine, weighed
 
 from .followed import Following, followed
 from .heads import CROP, PairHeads
@@ -39,6 +37,8 @@ _WARM_UP: Final = 5000
 _CLIP: Final = 2.0
 _HELD_OUT: Final = 30
 """rows at the end of every shard that no run trains on: whole pictures"""
+_ASKED: Final = ("samples", "width", "layers", "batch", "rate", "seed")
+"""settings that are options of the command"""
 
 
 @dataclass(frozen=True)
@@ -200,9 +200,8 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
     if start is not None:
         heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
     optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-    keeper = Keeper(run, heads, optimiser)
+    keeper = Keeper(run, config, heads, optimiser)
     keeper.resume()
-    (run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
     terms: dict[str, float] = {}
     while keeper.used < config.samples:
         random = np.random.default_rng([config.seed, keeper.used])
@@ -236,31 +235,12 @@ def _score(errors: dict[str, float]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, Config(), _ASKED, every=10_000)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=Config.samples)
-    parser.add_argument("--width", type=int, default=Config.width)
-    parser.add_argument("--layers", type=int, default=Config.layers)
     parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run to go on from")
-    parser.add_argument("--batch", type=int, default=Config.batch)
-    parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=Config.rate, help="the highest learning rate")
-    parser.add_argument("--seed", type=int, default=0)
+    add_without(parser, Weights())
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    config = Config(
-        width=options.width,
-        layers=options.layers,
-        batch=options.batch,
-        samples=options.samples,
-        rate=options.rate,
-        seed=options.seed,
-        weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
-    )
+    config = configured(options, Config(), _ASKED, weights=weighed(options, Weights()))
     train(options.run, config, options.shards, options.every, options.start)
     return 0
 

@@ -8,11 +8,9 @@ Chosen on held-out patterns of the families it is trained on; the unseen familie
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.footage import split, two_hands
-from training.runs import Keeper, cosine
+from training.runs import Keeper, add_without, command_line, configured, cosine, weighed
 
 from .batches import Batch, Pool, draw
 from .network import Between
@@ -34,6 +32,8 @@ _WARM_UP: Final = 50_000
 _CLIP: Final = 1.0
 _HELD_OUT: Final = 3000
 _SEED: Final = 30
+_ASKED: Final = ("samples", "width", "seed")
+"""settings that are options of the command"""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Run:
         torch.manual_seed(config.seed)
         self.network = Between(config.width)
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=config.weight_decay)
-        self.keeper = Keeper(folder, self.network, optimiser)
+        self.keeper = Keeper(folder, config, self.network, optimiser)
         if not self.keeper.resume():
             self.network.prepare(draw(pool, np.random.default_rng([config.seed, 1]), 4096).features)
 
@@ -153,26 +153,11 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=Config.samples)
-    parser.add_argument("--width", type=int, default=Config.width)
-    parser.add_argument("--without", nargs="*", default=[], help="loss terms to switch off")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=200_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = command_line(__doc__, Config(), _ASKED, every=200_000)
+    add_without(parser, Weights())
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    config = Config(
-        width=options.width,
-        samples=options.samples,
-        seed=options.seed,
-        weights=replace(Weights(), **dict.fromkeys(options.without, 0.0)),
-    )
-    run = Run(options.run, config, Pool.of(two_hands.load().chosen(test=False)), HeldOut.make())
-    (options.run / "config.json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
-    run.train(options.every)
+    config = configured(options, Config(), _ASKED, weights=weighed(options, Weights()))
+    Run(options.run, config, Pool.of(two_hands.load().chosen(test=False)), HeldOut.make()).train(options.every)
     return 0
 
 
