@@ -117,6 +117,10 @@ class Seer:
         size = (image.shape[1], image.shape[0])
         tracked = self._tracker.step(image, time)
         seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in tracked]
+        twin = None if self.watch is None else self.watch.twin(image, self._expected(seen), self.camera)
+        if twin is not None:
+            self._tracker.give_up(tracked[twin].track, time)
+            del tracked[twin], seen[twin]
         if self.settings.mode == "best":
             self.late = [
                 (ago, hand.track, self._observed(hand.seen, hand.motion, size))
@@ -145,9 +149,12 @@ class Seer:
             return None
         if self.settings.mode == "stills":
             self.watch.last = None
+        return self.watch.step(image, time, self._expected(seen), self.camera)
+
+    def _expected(self, seen: Sequence[tuple[int, Observation]]) -> list[Expected]:
+        """The hands as the network of both is told of them."""
         right = {track.id: track.right for track in self._tracker.tracks}
-        found = [Expected.of(observation, right.get(track, observation.right)) for track, observation in seen]
-        return self.watch.step(image, time, found, self.camera)
+        return [Expected.of(observation, right.get(track, observation.right)) for track, observation in seen]
 
     def live(self, image: Image, *, time: float) -> dict[Side, Observation]:
         """The hand of each side in the next picture, decided from what was seen so far."""

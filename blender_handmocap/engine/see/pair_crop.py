@@ -358,6 +358,14 @@ class PairCropNet:
             return reading
         return replace(reading, maps=self.maps.read(taps, crop, reading.expected(self.calibration)))
 
+    def partner_beside(self, image: Image, hands: Sequence[Expected], camera: Camera) -> float:
+        """How surely a picture shows two hands: asked beside the left one of `hands` alone, then the right one, the
+        surer answer. Told of both, or shown a crop around both, the network believes in a hand that is not there."""
+        left, right = hands
+        asked: tuple[list[Expected | None], ...] = ([left, None], [None, right])
+        readings = [self.look(image, known, camera) for known in asked]
+        return max((reading.together for reading in readings if reading is not None), default=1.0)
+
     def read(
         self,
         taps: Mapping[str, NDArray[Any]],

@@ -21,6 +21,12 @@ _ASKED_AGAIN: Final = 0.15
 """seconds until the partner of a single hand is asked for again after none was found"""
 _NEAR: Final = 0.8
 """hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
+_OVER: Final = 0.7
+"""mean distance of corresponding points, in longer sides of a hand's box, under which two hands may be one"""
+_SURE_SIDE: Final = 0.9
+"""Two hands whose sides are as sure and not the same are two."""
+_NO_PARTNER: Final = 0.3
+"""up to which probability of a partner two doubtful hands are one"""
 _REMEMBERED: Final = 0.6
 """seconds for which a pair that was seen tells where to look for it"""
 
@@ -66,6 +72,23 @@ class PairWatch:
             self.time = time
         return reading
 
+    def twin(self, image: Image, hands: Sequence[Expected], camera: Camera) -> int | None:
+        """Index of the one of `hands` that is no hand of its own but the other one, seen twice; None: there is none.
+
+        What lies on another hand and is not surely of the other side is doubtful.
+        """
+        near = _nearest_two(hands)
+        if near is None or (near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE):
+            return None
+        apart = float(np.linalg.norm(near[0].points - near[1].points, axis=-1).mean())
+        if apart > _OVER * max(_extent(hand) for hand in near):
+            return None
+        if self.network.partner_beside(image, near, camera) > _NO_PARTNER:
+            return None
+        self.last = None
+        doubtful = min(near, key=lambda hand: abs(hand.right - 0.5))
+        return next(index for index, hand in enumerate(hands) if hand is doubtful)
+
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What is read beside a single hand whose partner nobody saw: hidden from the first picture on, perhaps."""
         if not self.partners or len(hands) != 1 or time < self.again:
@@ -105,14 +128,18 @@ class PairWatch:
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
 
 
+def _extent(hand: Expected) -> float:
+    """The longer side of a hand's box, pixels."""
+    return float(np.ptp(hand.points, axis=0).max())
+
+
 def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:
     """The left and the right one of the two hands that are nearest to each other, if they are near."""
     best: tuple[float, Expected, Expected] | None = None
     for i, first in enumerate(hands):
         for second in hands[i + 1 :]:
             gap = float(np.linalg.norm(first.points[:, None] - second.points[None], axis=-1).min())
-            extent = max(float(np.ptp(hand.points, axis=0).max()) for hand in (first, second))
-            share = gap / max(extent, 1.0)
+            share = gap / max(_extent(first), _extent(second), 1.0)
             if share <= _NEAR and (best is None or share < best[0]):
                 best = (share, first, second)
     if best is None:

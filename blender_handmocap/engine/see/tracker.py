@@ -177,6 +177,13 @@ class Tracker:
         self.plan.learn(len(result))
         return result
 
+    def give_up(self, number: int, time: float) -> None:
+        """Follow a track no longer: it was no hand of its own."""
+        gone = next(one for one in self.tracks if one.id == number)
+        self.tracks = [one for one in self.tracks if one.id != number]
+        self.adopted = [one for one in self.adopted if one != number]
+        self.refused.append(Refused(gone.crop, time))
+
     def traced_back(self, number: int, past: Iterable[Past]) -> list[tuple[int, TrackedHand]]:
         """An adopted track in the pictures before it was found, newest first, until it is lost: (pictures ago, hand).
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One hand seen twice is told from two that lie over each other: in the bundled clip, whose truth is known."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blender_handmocap.engine.camera import Camera
+from blender_handmocap.engine.footage import open_footage
+from blender_handmocap.engine.hand.names import SIDES
+from blender_handmocap.engine.models import MODELS_FOLDER
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.clip import Seer
+from blender_handmocap.engine.see.pair_crop import Expected, PairCropNet
+from blender_handmocap.engine.see.pair_watch import PairWatch
+from blender_handmocap.engine.settings import Settings
+from blender_handmocap.engine.take import Take, load_take
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+APART, MEETING = 30, 100
+"""frames in which the hands are far from each other, and in which they touch"""
+pytestmark = pytest.mark.skipif(
+    not (MODELS_FOLDER / "mediapipe_hand.onnx").exists(), reason="MediaPipe's networks are not there"
+)
+
+
+@pytest.fixture(scope="module")
+def truth() -> Take:
+    return load_take(EXAMPLES / "two_hands.truth.npz")
+
+
+@pytest.fixture(scope="module")
+def camera(truth: Take) -> Camera:
+    return Camera(K=truth.K, dist=truth.dist, width=int(truth.meta["width"]), height=int(truth.meta["height"]))
+
+
+@cache
+def picture(index: int) -> np.ndarray:
+    return next(f.image for f in open_footage(str(EXAMPLES / "two_hands.mp4")).frames() if f.index == index)
+
+
+def hands(truth: Take, frame: int) -> list[Expected]:
+    """Both as a tracker that sees them well knows them."""
+    known = []
+    for side in SIDES:
+        track = truth.track(side)
+        points = track.points[frame]
+        form = (points - points[0]) / np.linalg.norm(points[[5, 9, 13, 17]] - points[0], axis=-1).mean()
+        known.append(Expected(track.seen2d[frame], np.full(21, 3.0), form, np.full(21, 0.1), float(side == "right")))
+    return known
+
+
+def seen_again(hand: Expected, right: float) -> Expected:
+    """The same hand as another look has it: a little beside it, of a side that is not known."""
+    box = float(np.ptp(hand.points, axis=0).max())
+    return replace(hand, points=hand.points + np.array([0.12, 0.05]) * box, right=right)
+
+
+@pytest.fixture
+def watch() -> PairWatch:
+    return PairWatch(PairCropNet.load(Runtime.choose("cpu", 1)))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_hand_seen_twice_has_a_twin(watch: PairWatch, truth: Take, camera: Camera, side: int) -> None:
+    hand = hands(truth, APART)[side]
+    doubtful = seen_again(hand, 0.5)
+    watch.last = (hand, doubtful)
+    assert watch.twin(picture(APART), [doubtful, hand], camera) == 0
+    assert watch.twin(picture(APART), [hand, doubtful], camera) == 1
+    # Nor does the memory of a pair bring it back.
+    assert watch.last is None
+
+
+def test_hands_that_lie_over_each_other_are_two(watch: PairWatch, truth: Take, camera: Camera) -> None:
+    left, right = hands(truth, MEETING)
+    assert watch.twin(picture(MEETING), [replace(left, right=0.4), replace(right, right=0.6)], camera) is None
+    assert watch.network.partner_beside(picture(MEETING), [left, right], camera) > 0.9
+
+
+def test_what_is_sure_or_far_is_not_asked_about(watch: PairWatch, truth: Take, camera: Camera) -> None:
+    asked = []
+    watch.network.partner_beside = lambda *_: asked.append(1) or 0.0  # type: ignore[method-assign]
+    left, right = hands(truth, APART)
+    other = seen_again(left, 1.0)
+    assert watch.twin(picture(APART), [left, right], camera) is None
+    assert watch.twin(picture(APART), [left, other], camera) is None
+    assert watch.twin(picture(APART), [left], camera) is None
+    assert not asked
+    assert watch.twin(picture(APART), [left, replace(other, right=0.5)], camera) == 1
+
+
+def test_a_twin_is_followed_no_longer(truth: Take, camera: Camera) -> None:
+    seer = Seer(camera, Settings(eyes="both", device="cpu", threads=1))
+    image = picture(APART)
+    assert len(seer.step(image, time=0.0)) == 2
+    tracker, kept = seer._tracker, hands(truth, APART)[0]
+    mine = next(t for t in tracker.tracks if np.linalg.norm(t.points - kept.points, axis=-1).mean() < 30)
+    twin = replace(mine, id=tracker.next_id, crop=mine.crop + np.array([20.0, 0.0, 0.0, 0.0, 0.3]), right=0.5)
+    tracker.tracks, tracker.next_id = [*tracker.tracks, twin], tracker.next_id + 1
+    tracker.adopted = [twin.id]
+    tracker.give_up(twin.id, 0.0)
+    assert [track.id for track in tracker.tracks] == [0, 1] and not tracker.adopted
+    np.testing.assert_array_equal(tracker.refused[-1].crop, twin.crop)
+    assert len(seer.step(image, time=1 / 30)) == 2
