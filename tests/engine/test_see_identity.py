@@ -120,6 +120,21 @@ def test_a_false_hand_is_left_out() -> None:
     assert labels[20, 9] == NOBODY
 
 
+@pytest.mark.parametrize(("at_first", "stays"), [(0.1, False), (0.6, True)])
+def test_a_track_that_is_never_seen_well_is_no_hand(at_first: float, stays: bool) -> None:
+    labels = (
+        Story()
+        .tell(0, range(20), still(100), right=0.95)
+        .tell(9, range(4, 8), still(400), right=0.3, confidence=at_first)
+        .tell(9, range(8, 20), still(400), right=0.3, confidence=0.1)
+        .labels()
+    )
+    # A hand that was seen well keeps the pictures in which it is not.
+    assert {labels[frame, 9] for frame in range(4, 20)} == {LEFT if stays else NOBODY}
+    still_pictures = Story().tell(9, range(3), still(400), right=0.1, confidence=0.1).labels(ordered=False)
+    assert set(still_pictures.values()) == {LEFT}
+
+
 @pytest.mark.parametrize(("frames", "clip", "stays"), [(2, 60, False), (8, 60, True), (2, 10, True)])
 def test_a_glimpse_of_a_second_hand_is_none_in_a_whole_clip(frames: int, clip: int, stays: bool) -> None:
     labels = (

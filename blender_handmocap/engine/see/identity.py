@@ -37,6 +37,8 @@ _SECOND_HAND: Final = 6.0
 _EVIDENCE_WEIGHT: Final = 0.5
 _DOUBT: Final = 0.05
 """Confidence under which a piece is better left out."""
+_NEVER_SEEN_WELL: Final = 0.15
+"""The same for a whole track of a clip: what is followed throughout but never seen well is no hand, or a useless one."""
 _LINK_WEIGHT: Final = 0.1
 _LINK_LIMIT: Final = 3.0
 _GLIMPSE: Final = 0.1
@@ -212,6 +214,7 @@ def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
     pieces = []
     for track in np.unique(seen.track):
         rows = np.flatnonzero(seen.track == track)
+        doubt = _NEVER_SEEN_WELL if ordered and seen.confidence[rows].mean() < _NEVER_SEEN_WELL else _DOUBT
         cuts = _cuts(seen, rows, centres, sizes, close) if ordered else set(range(1, len(rows)))
         bounds = [0, *sorted(cuts), len(rows)]
         for begin, end in itertools.pairwise(bounds):
@@ -229,7 +232,7 @@ def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
                     end=centres[part[-1]],
                     size=float(np.median(sizes[part])),
                     score=float(strength[part].sum()) * _EVIDENCE_WEIGHT,
-                    worth=float((seen.confidence[part] - _DOUBT).sum()) * near,
+                    worth=float((seen.confidence[part] - doubt).sum()) * near,
                     upon=bool(upon[part].mean() > 0.5),
                 )
             )
