@@ -38,7 +38,7 @@ _EVIDENCE_WEIGHT: Final = 0.5
 _DOUBT: Final = 0.05
 """Confidence under which a piece is better left out."""
 _NEVER_SEEN_WELL: Final = 0.15
-"""The same for a whole track of a clip: what is followed throughout but never seen well is no hand, or a useless one."""
+"""The same for a whole track of a clip: what is followed but never seen well is no hand, or a useless one."""
 _LINK_WEIGHT: Final = 0.1
 _LINK_LIMIT: Final = 3.0
 _GLIMPSE: Final = 0.1
