@@ -42,12 +42,13 @@ def curves(runs: Sequence[Path], out: Path) -> None:
     """Held-out errors over the crops seen, one run after the other."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
     before = 0
-    for run in runs:
+    for number, run in enumerate(runs):
         points = [json.loads(line) for line in (run / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
-        seen = [before + point["used"] for point in points]
-        axes[0].plot(seen, [point["aligned"] * _PALM for point in points], label=f"{run.name}, all points")
-        axes[0].plot(seen, [point["aligned_hidden"] * _PALM for point in points], ":", label=f"{run.name}, hidden ones")
-        axes[1].plot(seen, [point["pixels"] for point in points], label=run.name)
+        seen, colour = [before + point["used"] for point in points], f"C{number}"
+        for name, style, whose in (("aligned", "-", "all points"), ("aligned_hidden", ":", "hidden ones")):
+            errors = [point[name] * _PALM for point in points]
+            axes[0].plot(seen, errors, style, color=colour, label=whose if run is runs[0] else None)
+        axes[1].plot(seen, [point["pixels"] for point in points], color=colour, label=run.name)
         before = seen[-1]
     axes[0].set_ylabel("PA, mm for a palm of 90")
     axes[1].set_ylabel("pixels of a 224 crop")
