@@ -148,8 +148,9 @@ def test_a_wrong_fingertip_is_dragged_and_its_neighbours_follow(window: Window) 
     window.ask("tell_tip", tip, frames)
     moved = np.linalg.norm(np.array(window.state()["tips"]) - was, axis=-1)
     assert moved[2] > 0.008
-    assert moved[[1, 3]].min() > 0.15 * moved[2]
-    assert moved[[0, 4]].max() < 0.5 * moved[2]
+    # How far they follow is weighed against what the footage says of them; frames far away stay as they were.
+    assert moved[[1, 3]].min() > 0.1 * moved[2]
+    assert moved[[0, 4]].max() < 0.1 * moved[[1, 3]].min(), moved
 
 
 def test_a_character_is_recognised_previewed_and_baked(window: Window) -> None:
