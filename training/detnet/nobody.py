@@ -20,7 +20,6 @@ from typing import Final
 import cv2
 import numpy as np
 
-from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import HAND_INPUT, Image, cut, square_around
 from blender_handmocap.engine.see.palms import PalmDetector
@@ -28,7 +27,7 @@ from blender_handmocap.engine.see.regions import RegionFinder
 from blender_handmocap.engine.see.search import tiles_of
 from training.footage import pictures
 
-from .real import EMPTY, SIGNS, write
+from .real import EMPTY, SIGNS, thinned, write
 
 Random = np.random.Generator
 
@@ -53,9 +52,7 @@ def empty_photographs() -> list[str]:
 
 def streets(data: Path) -> Iterator[Image]:
     """Pictures of a street with cars and nobody near."""
-    for frame in open_footage(str(data / "no_hands" / EMPTY)).frames():
-        if not frame.index % _EVERY:
-            yield frame.image
+    return thinned(data / "no_hands" / EMPTY, _EVERY)
 
 
 def photographs() -> Iterator[Image]:
@@ -90,18 +87,16 @@ def mistaken(data: Path, palms: PalmDetector, random: Random) -> Iterator[Image]
 def people(data: Path, palms: PalmDetector, random: Random) -> Iterator[Image]:
     """Faces, hair, clothes: cuts of signers that lie far from anything like a palm."""
     for name in SIGNS:
-        for frame in open_footage(str(data / "signs" / f"{name}.mkv")).frames():
-            if frame.index % _EVERY:
-                continue
-            height, width = frame.image.shape[:2]
-            near = [palm.keypoints[:5].mean(0) for palm in palms.detect(frame.image, threshold=_FAINT_PALM)]
+        for image in thinned(data / "signs" / f"{name}.mkv", _EVERY):
+            height, width = image.shape[:2]
+            near = [palm.keypoints[:5].mean(0) for palm in palms.detect(image, threshold=_FAINT_PALM)]
             for _ in range(_CUTS):
                 # Hands are low in these pictures; faces are in the upper half.
                 place = random.uniform([0.2 * width, 0.05 * height], [0.8 * width, 0.5 * height])
                 side = height * np.exp(random.uniform(-1.9, -0.6))
                 if all(np.linalg.norm(place - palm) > side for palm in near):
                     crop = np.array([*place, side, side, random.uniform(-np.pi, np.pi)])
-                    yield cut(frame.image, crop, HAND_INPUT, replicate=True)
+                    yield cut(image, crop, HAND_INPUT, replicate=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

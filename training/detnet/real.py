@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,13 @@ class Labelled:
     """(21,)"""
 
 
+def thinned(movie: Path, every: int) -> Iterator[Image]:
+    """The first and each further `every`th picture of a movie."""
+    for frame in open_footage(str(movie)).frames():
+        if frame.index % every == 0:
+            yield frame.image
+
+
 def pictures(data: Path) -> Iterator[tuple[str, Image]]:
     """Everything that may be trained on, and where it is from."""
     for path in sorted((data / "digits").rglob("*.JPG"))[::_EVERY_DIGIT]:
@@ -74,9 +82,8 @@ def pictures(data: Path) -> Iterator[tuple[str, Image]]:
             grown = cv2.resize(small, (300, 300), interpolation=cv2.INTER_CUBIC)
             yield "digits", np.asarray(cv2.copyMakeBorder(grown, 90, 90, 90, 90, cv2.BORDER_REPLICATE), np.uint8)
     for movie in [*(data / "signs" / f"{name}.mkv" for name in SIGNS), *(data / "stock" / name for name in STOCK)]:
-        for frame in open_footage(str(movie)).frames():
-            if frame.index % _EVERY == 0:
-                yield "clips", frame.image
+        for image in thinned(movie, _EVERY):
+            yield "clips", image
 
 
 def hands_of(image: Image, palms: PalmDetector, network: HandNetwork) -> Iterator[tuple[SeenHand, SeenHand]]:
@@ -120,13 +127,11 @@ def labelled(
 
 def empty(data: Path, count: int, random: np.random.Generator) -> Iterator[Image]:
     """Crops of streets."""
-    for frame in open_footage(str(data / "no_hands" / EMPTY)).frames():
-        if frame.index % _EVERY == 0 and count > 0:
-            height, width = frame.image.shape[:2]
-            side = height * np.exp(random.uniform(-2.5, 0.0))
-            place = random.uniform([0, 0], [width, height])
-            yield cut(frame.image, np.array([*place, side, side, random.normal()]), HAND_INPUT, replicate=True)
-            count -= 1
+    for image in islice(thinned(data / "no_hands" / EMPTY, _EVERY), count):
+        height, width = image.shape[:2]
+        side = height * np.exp(random.uniform(-2.5, 0.0))
+        place = random.uniform([0, 0], [width, height])
+        yield cut(image, np.array([*place, side, side, random.normal()]), HAND_INPUT, replicate=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ import torch
 
 from blender_handmocap.engine.see.iknet import FEATURE_COUNT
 from training import onnx_file
+from training.runs import weights_of
 
 from .network import Folded, IKNet
 
@@ -23,7 +24,7 @@ def load(run: Path, name: str = "best.pt") -> IKNet:
     """The network a run kept, ready to infer."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     network = IKNet(config["width"])
-    network.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    network.load_state_dict(weights_of([run / name]))
     return network.eval()
 
 

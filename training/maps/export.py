@@ -22,6 +22,7 @@ from blender_handmocap.engine.take import MATCHES
 from training import onnx_file
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
+from training.runs import weights_of
 
 from .data import MapData
 from .learn import peaks
@@ -36,7 +37,7 @@ _BATCH: Final = 30
 def load(run: Path, name: str = "best.pt") -> MapsNet:
     """The network a run kept, ready to infer."""
     heads = MapHeads()
-    heads.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    heads.load_state_dict(weights_of([run / name]))
     return MapsNet(heads).eval()
 
 

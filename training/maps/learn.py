@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
-from training.runs import Keeper, command_line, configured, cosine
+from training.runs import Keeper, command_line, configured, cosine, weights_of
 
 from .data import FARTHEST, MapData, Maps, prepare
 from .network import COARSE, HANDS, MapHeads
@@ -173,7 +173,7 @@ def train(
     data = opened(shards, kinds)
     heads = MapHeads()
     if start is not None:
-        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
+        heads.load_state_dict(weights_of([start]), strict=False)
     else:
         heads.set_statistics(data.statistics())
     heads.point_codes.copy_(torch.from_numpy(surface_code().of_points()))

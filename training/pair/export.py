@@ -16,6 +16,7 @@ import torch
 
 from blender_handmocap.engine.see.pair import FEATURE_COUNT
 from training import onnx_file
+from training.runs import weights_of
 
 from .network import Between, Shipped
 
@@ -26,7 +27,7 @@ def load(run: Path, name: str = "best.pt") -> Shipped:
     """The network a run kept, ready to infer."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     network = Between(config["width"])
-    network.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    network.load_state_dict(weights_of([run / name]))
     return Shipped(network).eval()
 
 

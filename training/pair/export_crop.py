@@ -26,6 +26,7 @@ from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURE
 from training import onnx_file
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
+from training.runs import weights_of
 
 from .followed import Following
 from .heads import HANDS, PairCropNet, PairHeads
@@ -52,7 +53,7 @@ def load(run: Path, name: str = "best.pt") -> PairCropNet:
     """The network a run kept, ready to infer."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     heads = PairHeads(config["width"], config["layers"])
-    heads.load_state_dict(torch.load(run / name, map_location="cpu", weights_only=True)["network"])
+    heads.load_state_dict(weights_of([run / name]))
     return PairCropNet(heads).eval()
 
 

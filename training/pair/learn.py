@@ -24,7 +24,7 @@ from blender_handmocap.engine.see.detnet import DetNet
 from blender_handmocap.engine.see.pair_crop import SeenPair, given
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
-from training.runs import Keeper, add_without, command_line, configured, cosine, weighed
+from training.runs import Keeper, add_without, command_line, configured, cosine, weighed, weights_of
 
 from .followed import Following, followed
 from .heads import CROP, PairHeads
@@ -198,7 +198,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
     heads = PairHeads(config.width, config.layers)
     heads.set_statistics(data.statistics(definition, config.following))
     if start is not None:
-        heads.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["network"], strict=False)
+        heads.load_state_dict(weights_of([start]), strict=False)
     optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     keeper = Keeper(run, config, heads, optimiser)
     keeper.resume()

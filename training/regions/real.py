@@ -21,14 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.footage_pictures import read_picture
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import PALM_INPUT, Image, crop_of_hand, cut, square_around
 from blender_handmocap.engine.see.landmarks import HandNetwork
 from blender_handmocap.engine.see.palms import PalmDetector
 from training.detnet.nobody import empty_photographs
-from training.detnet.real import EMPTY, SIGNS, STOCK, hands_of
+from training.detnet.real import EMPTY, SIGNS, STOCK, hands_of, thinned
 from training.footage import pictures as photographs
 from training.footage.crops import crop_matrix
 
@@ -68,16 +67,13 @@ def people(data: Path) -> Iterator[tuple[Image, bool]]:
             grown = cv2.resize(small, (300, 300), interpolation=cv2.INTER_CUBIC)
             yield np.asarray(cv2.copyMakeBorder(grown, 90, 90, 90, 90, cv2.BORDER_REPLICATE), np.uint8), True
     for movie in [*(data / "signs" / f"{name}.mkv" for name in SIGNS), *(data / "stock" / name for name in STOCK)]:
-        for frame in open_footage(str(movie)).frames():
-            if frame.index % _EVERY == 0:
-                yield frame.image, movie.suffix != ".mkv"
+        for image in thinned(movie, _EVERY):
+            yield image, movie.suffix != ".mkv"
 
 
 def places(data: Path) -> Iterator[Image]:
     """Pictures without hands."""
-    for frame in open_footage(str(data / "no_hands" / EMPTY)).frames():
-        if frame.index % _EVERY_STREET == 0:
-            yield frame.image
+    yield from thinned(data / "no_hands" / EMPTY, _EVERY_STREET)
     for name in empty_photographs():
         for _ in range(_OF_PHOTOGRAPH):
             yield photographs.photograph(name)

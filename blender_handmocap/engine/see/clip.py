@@ -117,10 +117,11 @@ class Seer:
         size = (image.shape[1], image.shape[0])
         tracked = self._tracker.step(image, time)
         seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in tracked]
-        twin = None if self.watch is None else self.watch.twin(image, self._expected(seen), self.camera)
+        expected = self._expected(seen)
+        twin = None if self.watch is None else self.watch.twin(image, expected, self.camera)
         if twin is not None:
             self._tracker.give_up(tracked[twin].track, time)
-            del tracked[twin], seen[twin]
+            del tracked[twin], seen[twin], expected[twin]
         if self.settings.mode == "best":
             self.late = [
                 (ago, hand.track, self._observed(hand.seen, hand.motion, size))
@@ -130,7 +131,7 @@ class Seer:
             self._past.appendleft(Past(image, time, [hand.seen for hand in tracked]))
             while len(self._past) > min(_BACK, _BACK_BYTES // max(image.nbytes, 1)):
                 self._past.pop()
-        self.read = self._both(image, time, seen)
+        self.read = self._both(image, time, expected)
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
         return seen
@@ -143,13 +144,13 @@ class Seer:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)
 
-    def _both(self, image: Image, time: float, seen: Sequence[tuple[int, Observation]]) -> PairReading | None:
+    def _both(self, image: Image, time: float, hands: Sequence[Expected]) -> PairReading | None:
         """What the picture shows of two hands at once."""
         if self.watch is None:
             return None
         if self.settings.mode == "stills":
             self.watch.last = None
-        return self.watch.step(image, time, self._expected(seen), self.camera)
+        return self.watch.step(image, time, hands, self.camera)
 
     def _expected(self, seen: Sequence[tuple[int, Observation]]) -> list[Expected]:
         """The hands as the network of both is told of them."""

@@ -94,6 +94,17 @@ def _direction(points: Array) -> Array:
     return np.asarray(way / max(float(np.linalg.norm(way)), 1e-9))
 
 
+def longer_side(points: Array) -> float:
+    """Of the box around points (P, 2), in their unit."""
+    return float(np.ptp(points, axis=0).max())
+
+
+def distance_apart(first: Array, second: Array) -> float:
+    """Mean distance of the points (21, 2) of one hand from those of another, in longer sides of a hand's box."""
+    distance = float(np.linalg.norm(first - second, axis=-1).mean())
+    return distance / max(longer_side(first), longer_side(second), 1.0)
+
+
 @dataclass(frozen=True)
 class PairReading:
     """What one crop says about both hands, in the order of SIDES; lengths in palm lengths, camera axes."""
@@ -135,8 +146,7 @@ class PairReading:
     @property
     def apart(self) -> float:
         """Mean distance of the points of one hand from those of the other, in longer sides of a hand's box."""
-        distance = float(np.linalg.norm(self.points[0] - self.points[1], axis=-1).mean())
-        return distance / max(*(float(np.ptp(points, axis=0).max()) for points in self.points), 1.0)
+        return distance_apart(self.points[0], self.points[1])
 
     @property
     def is_one_hand(self) -> bool:
@@ -145,7 +155,7 @@ class PairReading:
 
     def is_sure_of(self, slot: int) -> bool:
         """Whether a hand that nobody saw is all but certain, its points are, and the other one may hide it."""
-        extent = max(float(np.ptp(self.points[slot], axis=0).max()), 1.0)
+        extent = max(longer_side(self.points[slot]), 1.0)
         certain = min(self.together, float(self.present[slot])) >= _CERTAIN
         return bool(certain and self.error[slot].mean() < _CERTAIN_ERROR * extent and self.apart < _HIDDEN)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 from .crops import Image
-from .pair_crop import PRESENT, Expected, PairCropNet, PairReading
+from .pair_crop import PRESENT, Expected, PairCropNet, PairReading, distance_apart, longer_side
 
 _STALE: Final = 2.5
 """by which the errors of a pair grow until the next picture"""
@@ -80,8 +80,7 @@ class PairWatch:
         near = _nearest_two(hands)
         if near is None or (near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE):
             return None
-        apart = float(np.linalg.norm(near[0].points - near[1].points, axis=-1).mean())
-        if apart > _OVER * max(_extent(hand) for hand in near):
+        if distance_apart(near[0].points, near[1].points) > _OVER:
             return None
         if self.network.partner_beside(image, near, camera) > _NO_PARTNER:
             return None
@@ -128,18 +127,13 @@ class PairWatch:
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
 
 
-def _extent(hand: Expected) -> float:
-    """The longer side of a hand's box, pixels."""
-    return float(np.ptp(hand.points, axis=0).max())
-
-
 def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:
     """The left and the right one of the two hands that are nearest to each other, if they are near."""
     best: tuple[float, Expected, Expected] | None = None
     for i, first in enumerate(hands):
         for second in hands[i + 1 :]:
             gap = float(np.linalg.norm(first.points[:, None] - second.points[None], axis=-1).min())
-            share = gap / max(_extent(first), _extent(second), 1.0)
+            share = gap / max(longer_side(first.points), longer_side(second.points), 1.0)
             if share <= _NEAR and (best is None or share < best[0]):
                 best = (share, first, second)
     if best is None:
