@@ -49,6 +49,7 @@ MEASURES: Final[dict[str, str]] = {
     "wrong_side": "hands that only a prediction of the other side lies on, a share",
     "duplicates": "surplus predictions on hands that already have one, a true hand",
     "false_hands": "predictions on no hand, a frame",
+    "crowded": "frames with more predictions than true hands, wherever they lie, a share",
     "hands_per_frame": "predictions a frame",
     "both_hands": "frames with two predictions or more, a share",
     **_OF_ERRORS,

@@ -45,7 +45,7 @@ _POINTS: Final = (WORLD, BEST, AVERAGE, IK, FIT, OURS, FLOOR)
 OVERVIEWS: Final = (
     Overview("Hands found, %", ((WORLD, "found", "MediaPipe"), (OURS, "found", "")), share=True),
     Overview(
-        "Hands on the wrong side and surplus ones (of the true hands), false ones (a frame), %",
+        "Hands on the wrong side and surplus ones (of the true hands), false ones (a frame), frames with too many, %",
         (
             (WORLD, "wrong_side", "MediaPipe wrong side"),
             (OURS, "wrong_side", "HandMocap wrong side"),
@@ -53,6 +53,8 @@ OVERVIEWS: Final = (
             (OURS, "duplicates", "HandMocap surplus"),
             (WORLD, "false_hands", "MediaPipe false"),
             (OURS, "false_hands", "HandMocap false"),
+            (WORLD, "crowded", "MediaPipe too many"),
+            (OURS, "crowded", "HandMocap too many"),
         ),
         share=True,
     ),

@@ -48,6 +48,7 @@ COLUMNS: Final = (
     Column("wrong_side", "wrong side %", share=True),
     Column("duplicates", "duplicates %", share=True),
     Column("false_hands", "false hands a frame", 3),
+    Column("crowded", "frames with too many hands %", share=True),
     Column("hands_per_frame", "hands a frame", 2),
     Column("error2d", "2D % of box", share=True),
     Column("pa_mpjpe_mm", "PA mm"),

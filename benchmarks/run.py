@@ -44,6 +44,7 @@ COMPARED: Final[dict[str, bool]] = {
     "found": False,
     "wrong_side": True,
     "false_hands": True,
+    "crowded": True,
     "error2d": True,
     "pa_mpjpe_mm": True,
     "root_mpjpe_mm": True,
@@ -64,9 +65,9 @@ COMPARED: Final[dict[str, bool]] = {
 """Measures a verdict is given on -> whether less is better."""
 
 _NOT_OF_THE_FLOOR: Final = (
-    "found", "wrong_side", "error2d", "error2d_found", "duplicates", "false_hands", "hands_per_frame", "both_hands",
-    "both_found", "place_mm", "place_mm_found", "place_palm_given_mm", "place_palm_given_mm_found", "confidence_gap",
-    "ms_per_frame", "ms_per_frame_mean", "peak_memory_mb",
+    "found", "wrong_side", "error2d", "error2d_found", "duplicates", "false_hands", "crowded", "hands_per_frame",
+    "both_hands", "both_found", "place_mm", "place_mm_found", "place_palm_given_mm", "place_palm_given_mm_found",
+    "confidence_gap", "ms_per_frame", "ms_per_frame_mean", "peak_memory_mb",
 )  # fmt: skip
 
 _MAP_CLIPS: Final = 8

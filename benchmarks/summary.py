@@ -77,6 +77,8 @@ def _detection(result: Figures, table: Table, *, judges_2d: bool) -> None:
     if complete:
         false = np.array([float(frame.detection.false_hands) for frame in complete])
         result.mean("false_hands", false, table.unit(complete))
+        crowded = np.array([float(frame.detection.crowded) for frame in complete])
+        result.mean("crowded", crowded, table.unit(complete))
     reported = [len(hands) for told in table.seen for hands in told.hands.values()]
     if reported:
         counts = np.array(reported)

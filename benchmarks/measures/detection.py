@@ -30,6 +30,8 @@ class Detection:
     """further predictions lying on a hand that already has one"""
     false_hands: int
     """predictions that belong to no hand of the picture"""
+    crowded: bool
+    """more hands are predicted than the picture shows, wherever they lie"""
 
     @property
     def found(self) -> NDArray[np.bool_]:
@@ -82,7 +84,7 @@ def detect(
     to one, best first: first those of the hand's own side (`found`), then, to hands still without one, those of the
     other side (`wrong_side`). What is left over and lies on a hand that already has one is a duplicate; what
     is left over and overlaps no true box by an IoU of STRANGER_BELOW is a false hand. The rest, a poor guess
-    near a hand, is neither: the hand counts as missed.
+    near a hand, is neither: the hand counts as missed, or, if another prediction lies on it, the picture as crowded.
     """
     errors = np.array([[error2d(p, t) for p in predicted] for t in truth]).reshape(len(truth), len(predicted))
     same = np.array([[p == t for p in predicted_sides] for t in truth_sides], bool).reshape(errors.shape)
@@ -109,4 +111,10 @@ def detect(
             duplicates += 1
         elif all(box_iou(box_of(predicted[p]), box) < STRANGER_BELOW for box in boxes):
             false_hands += 1
-    return Detection(match=match, wrong_side=wrong, duplicates=duplicates, false_hands=false_hands)
+    return Detection(
+        match=match,
+        wrong_side=wrong,
+        duplicates=duplicates,
+        false_hands=false_hands,
+        crowded=len(predicted) > len(truth),
+    )

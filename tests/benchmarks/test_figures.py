@@ -41,7 +41,7 @@ def test_a_perfect_method(clip):
     values = told(clip, perfect(clip))
     assert values["n"] == 10 and values["frames"] == 5
     assert values["found"] == values["both_found"] == 1.0
-    for key in ("wrong_side", "duplicates", "false_hands", "error2d"):
+    for key in ("wrong_side", "duplicates", "false_hands", "crowded", "error2d"):
         assert values[key] == 0.0
     for key in (
         "pa_mpjpe_mm",
@@ -124,7 +124,7 @@ def test_frames_that_were_never_shown_do_not_count(clip):
 def test_a_clip_known_to_be_empty(clip):
     empty = replace(clip, frames=())
     values = told(empty, perfect(clip))
-    assert values["n"] == 0 and values["false_hands"] == 2.0
+    assert values["n"] == 0 and values["false_hands"] == 2.0 and values["crowded"] == 1.0
     uncounted = replace(empty, complete=False)
     assert "false_hands" not in told(uncounted, perfect(clip))
 

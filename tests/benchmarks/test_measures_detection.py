@@ -33,6 +33,14 @@ def test_found_below_a_fifth_of_the_box():
     assert (just_out.false_hands, just_out.duplicates) == (0, 0)
 
 
+def test_a_hand_too_many_is_told_wherever_it_lies():
+    on_nothing = detection.detect([hand(0, 0), hand(300, 0)], ["left", "right"], [hand(0, 0)], ["left"])
+    poor_guess = detection.detect([hand(0, 0), hand(25, 0)], ["left", "right"], [hand(0, 0)], ["left"])
+    assert on_nothing.crowded and poor_guess.crowded
+    assert (poor_guess.false_hands, poor_guess.duplicates) == (0, 0)
+    assert not detection.detect([hand(300, 0)], ["left"], [hand(0, 0)], ["left"]).crowded
+
+
 def test_wrong_side():
     seen = detection.detect([hand(2, 0)], ["right"], [hand(0, 0)], ["left"])
     assert seen.wrong_side.all() and not seen.found.any()
