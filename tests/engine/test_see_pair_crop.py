@@ -267,6 +267,54 @@ def test_the_partner_of_a_single_hand_must_be_all_but_certain(
         network.look = original  # type: ignore[method-assign]
 
 
+@needs_network
+def test_a_partner_that_was_read_is_believed_for_a_while(network: PairCropNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    together = iter(np.repeat([0.6, 1.0, 0.6, 0.4, 0.6, 0.4, 0.6], [2, 2, 6, 3, 2, 14, 8]))
+    asked: list[float] = []
+
+    def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
+        if known[0] is None:
+            asked.append(next(together))
+        return a_pair(left, right, error=0.1, together=asked[-1])
+
+    monkeypatch.setattr(network, "look", look)
+    watch, found = PairWatch(network, partners=True), []
+    for frame in range(40):
+        before = len(asked)
+        read = watch.step(picture, frame / 30.0, [right], CAMERA) is not None
+        found += [(asked[-1], read)] if len(asked) > before else []
+    # Doubt is not enough for a stranger; once sure, it is, and a moment's denial is forgiven; a longer one is not.
+    assert found[:4] == [(0.6, False), (0.6, False), (1.0, True), (1.0, True)]
+    assert found[4:15] == [(0.6, True)] * 6 + [(0.4, False)] * 3 + [(0.6, True)] * 2
+    assert len(found) > 17 and not any(read for _, read in found[15:])
+
+
+@needs_network
+def test_a_partner_is_asked_for_beside_the_surest_of_hands_of_one_side(
+    network: PairCropNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    far = expected("right", (-0.35, 0.05, 0.5))
+    beside: list[Expected | None] = []
+
+    def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
+        beside.append(known[1])
+        return a_pair(left, right, error=0.1)
+
+    monkeypatch.setattr(network, "look", look)
+    watch = PairWatch(network, partners=True)
+    doubtful = replace(far, error=far.error * 3.0)
+    assert watch.step(picture, 0.0, [doubtful, right], CAMERA) is not None
+    assert beside and beside[0] is right
+    beside.clear()
+    # A left one is there already: nobody is missing.
+    assert watch.step(picture, 0.1, [replace(far, right=0.0), right], CAMERA) is None
+    assert not beside
+
+
 def test_only_a_hand_near_enough_to_be_hidden_may_be_there_unseen() -> None:
     right = expected("right", (0.0, 0.05, 0.5))
     for beside, sure in ((0.03, True), (0.08, True), (0.3, False)):
@@ -301,10 +349,10 @@ def test_a_memory_of_the_other_hand_is_given_up(network: PairCropNet) -> None:
 def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
     watch = PairWatch(network)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    watch.last, watch.time, watch.again = (left, right), 1.5, 1.7
+    watch.last, watch.time, watch.again, watch.believed = (left, right), 1.5, 1.7, 1.6
     other = PairWatch(network)
     other.restore(watch.state())
-    assert other.last is not None and (other.time, other.again) == (1.5, 1.7)
+    assert other.last is not None and (other.time, other.again, other.believed) == (1.5, 1.7, 1.6)
     for one, two in zip(watch.last, other.last, strict=True):
         for key, value in vars(one).items():
             np.testing.assert_array_equal(value, getattr(two, key))

@@ -82,9 +82,9 @@ class FittedHands:
             return cls(**{name: file[name] for name in cls.__dataclass_fields__})
 
 
-def gathered(hands: Sequence[Fitted]) -> FittedHands:
-    """Fitted hands cut out of their pictures."""
-    boxes = [crop_of_hand(hand.cutout.keypoints2d) for hand in hands]
+def gathered(hands: Sequence[Fitted], wide: float = 1.0) -> FittedHands:
+    """Fitted hands cut out of their pictures, with so many times a detector's crop around them."""
+    boxes = [crop_of_hand(hand.cutout.keypoints2d) * [1.0, 1.0, wide, wide, 1.0] for hand in hands]
     scenes = [crop_scene(hand.scene, box, SIZE) for hand, box in zip(hands, boxes, strict=True)]
     masks = [
         cv2.warpAffine(hand.cutout.mask, crop_matrix(box, SIZE), (SIZE, SIZE)) > 0.5

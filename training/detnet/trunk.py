@@ -47,6 +47,9 @@ MIDDLE_BLOCKS: Final = slice(4, 10)
 TAIL_BLOCKS: Final = slice(10, 14)
 """features_14 to features_7"""
 
+UPPER_BLOCKS: Final = slice(MIDDLE_BLOCKS.start, TAIL_BLOCKS.stop)
+"""features_28 to both others"""
+
 OWN_BLOCKS: Final = slice(10, 12)
 """what DetNet may have a tuned copy of: all of the tail would cost half as much as the trunk"""
 
@@ -110,6 +113,12 @@ class Trunk(nn.Module):
         """features_14 -> features_7"""
         return self._through(TAIL_BLOCKS, features_14)
 
+    def upper(self) -> Upper:
+        """The very blocks that make features_14 and features_7 of features_28."""
+        made = Upper()
+        made.load_state_dict(nn.ModuleList(self.blocks[UPPER_BLOCKS]).state_dict(prefix="blocks."))
+        return made
+
     def _through(self, part: slice, x: Tensor) -> Tensor:
         for block in self.blocks[part]:
             x = block(x)
@@ -135,8 +144,30 @@ class Trunk(nn.Module):
         return self
 
 
+class Upper(nn.Module):
+    """A copy of the trunk from features_28 on, to be tuned for another crop than a single hand's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_fresh(UPPER_BLOCKS, TAPS["features_28"]))
+
+    def forward(self, features_28: Tensor) -> dict[str, Tensor]:
+        """All three taps."""
+        taps = {"features_28": features_28}
+        # Convolutions of single channels are half as dear in this layout.
+        x = features_28.contiguous(memory_format=torch.channels_last)
+        for number, block in enumerate(self.blocks, UPPER_BLOCKS.start):
+            x = block(x)
+            if number + 1 == MIDDLE_BLOCKS.stop:
+                taps["features_14"] = x
+        return {**taps, "features_7": x}
+
+
 def own_blocks() -> list[Bottleneck]:
     """The blocks that DetNet may tune a copy of, fresh."""
-    specs = BLOCKS[OWN_BLOCKS]
-    inputs = [TAPS["features_14"], *(spec.out for spec in specs[:-1])]
-    return [Bottleneck(i, spec) for i, spec in zip(inputs, specs, strict=True)]
+    return _fresh(OWN_BLOCKS, TAPS["features_14"])
+
+
+def _fresh(blocks: slice, inputs: int) -> list[Bottleneck]:
+    specs = BLOCKS[blocks]
+    return [Bottleneck(i, spec) for i, spec in zip([inputs, *(spec.out for spec in specs[:-1])], specs, strict=True)]

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.hand.free import HAND_FILE
-from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PRESENT, Calibration, SeenPair, given
+from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.pair_crop import (
+    CALIBRATION_KEY,
+    PAIR_CROP_MODEL,
+    PAIR_TRUNK_MODEL,
+    PRESENT,
+    Calibration,
+    SeenPair,
+    given,
+)
 from training.detnet.trunk import TAPS
 from training.pair.followed import Following, followed
 from training.pair.learn import Data
@@ -28,12 +35,10 @@ class Teller:
     """The network that ships, asked about rows of shards."""
 
     def __init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        path = HAND_FILE.with_name("pair_crop.onnx")
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        text = self._session.get_modelmeta().custom_metadata_map[CALIBRATION_KEY]
-        self.calibration = Calibration.from_text(text)
+        runtime = Runtime.choose("cpu", 1)
+        self._trunk = runtime.network(PAIR_TRUNK_MODEL, outputs=list(TAPS))
+        self._heads = runtime.network(PAIR_CROP_MODEL)
+        self.calibration = Calibration.from_text(self._heads.metadata[CALIBRATION_KEY])
 
     def points(self, folder: Path, seed: int) -> NDArray[np.float32]:
         """(N, 2, 21, 2) points of both hands as shares of the crop, in a take's definition; NaN: said to be absent."""
@@ -43,7 +48,7 @@ class Teller:
         for start in range(0, len(data), _BATCH):
             rows = np.arange(start, min(start + _BATCH, len(data)))
             truth = data.targets(rows)
-            taps = {name: tap.numpy() for name, tap in data.features(rows).items()}
+            taps = self._trunk(data.images(rows))
             seen = followed(truth, self.calibration.definition, random, Following())
             out = self._ask(taps, seen)
             out = self._ask(taps, self._again(out, seen.focal))
@@ -54,10 +59,8 @@ class Teller:
 
     def _ask(self, taps: dict[str, NDArray[Any]], seen: SeenPair) -> dict[str, NDArray[np.float64]]:
         asked = given(seen)
-        names = [output.name for output in self._session.get_outputs()]
-        fed = {name: taps[name] for name in TAPS}
-        values = self._session.run(names, {**fed, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
-        return {name: np.asarray(value, np.float64) for name, value in zip(names, values, strict=True)}
+        out = self._heads({**taps, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
+        return {name: np.asarray(value, np.float64) for name, value in out.items()}
 
     def _again(self, out: dict[str, NDArray[np.float64]], focal: NDArray[np.float64]) -> SeenPair:
         constants = self.calibration

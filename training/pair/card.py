@@ -13,12 +13,12 @@ from typing import Final
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from blender_handmocap.engine.hand.names import KEYPOINT_PARENTS
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
+from blender_handmocap.engine.see.pair_crop import PAIR_TRUNK_MODEL
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
 
@@ -35,16 +35,15 @@ _BATCH: Final = 30
 
 def read(model: Path, data: Data, index: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
     """What was known of the hands of rows ("seen", crop pixels) and the file's outputs."""
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
+    runtime = Runtime.choose("cpu", 1)
+    trunk, heads = runtime.network(PAIR_TRUNK_MODEL, outputs=list(TAPS)), runtime.network_from(model)
+    definition = DetNet.load(runtime).blend.definition
     random = np.random.default_rng(2)
     parts: dict[str, list[NDArray[np.float32]]] = {}
     for start in range(0, len(index), _BATCH):
         rows = index[start : start + _BATCH]
         given = [values.numpy() for values in told(data.targets(rows), definition, random, Following())]
-        fed = [*(tap.numpy() for tap in data.features(rows).values()), *given]
-        out = dict(zip(names, session.run(names, dict(zip(INPUTS, fed, strict=True))), strict=True))
+        out = heads(dict(zip(INPUTS, [*trunk(data.images(rows)).values(), *given], strict=True)))
         for name, values in {**out, "seen": given[0] * 224.0 - 0.5, "known": given[2][:, 6:8]}.items():
             parts.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}
@@ -73,11 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    folders = find(options.shards, complete=list(TAPS)[-1])
-    data = Data(folders)
+    data = Data(find(options.shards, complete=list(TAPS)[-1]))
     rows = data.validation[::3]
     rows = rows[data.labels["pair"][rows] > 0]
-    images = [np.load(folder / "image.npy", mmap_mode="r") for folder in folders]
     said = read(options.model, data, rows)
     off = np.linalg.norm(said["points"] - data.labels["points2d"][rows], axis=-1).mean((1, 2))
     for name, chosen in (
@@ -86,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         tiles = []
         for k in chosen:
-            shard = int(np.searchsorted(data.starts, rows[k], side="right") - 1)
-            image = np.array(images[shard][rows[k] - data.starts[shard]])
+            image = data.images(rows[k : k + 1])[0]
             tiles.append(drawn(image, said["seen"][k], said["known"][k] > 0))
             tiles.append(drawn(image, said["points"][k], np.ones(2, bool)))
         cv2.imwrite(str(options.out / name), sheet(tiles)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])

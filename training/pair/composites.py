@@ -2,7 +2,7 @@
 """Shards of crops around real hands: two cut-outs laid over each other, one alone, and streets without any.
 
     python -m training.pair.composites --fitted FITTED.npz --data DIR --out SHARDS/composites-000-00000
-        [--pictures 800] [--crops 3] [--sheet SHEET.jpg]
+        [--pictures 800] [--crops 3] [--single 0.2] [--sheet SHEET.jpg]
 
 Hands that `training.detnet.fitted` keeps are pasted as for DetNet and cut as the drawn ones are, with the labels of
 `training.pair.shards --maps`: places and forms of both hands are those of their fits, those of covered points, too;
@@ -43,7 +43,7 @@ Random = np.random.Generator
 Row = tuple[Image, Truth]
 
 _ALONE: Final = 0.2
-"""share of pictures that show one hand"""
+"""share of pictures that show one hand, unless told otherwise"""
 _NOTHING: Final = 0.06
 """... and of those that show none"""
 _HELD_BACK: Final = 10
@@ -151,8 +151,10 @@ def no_hands(image: Image) -> Row:
     return image, Truth.of_none(palm_length(np.zeros(10)))
 
 
-def rows(hands: FittedHands, streets: Sequence[Image], random: Random, pictures: int, count: int) -> Iterator[Row]:
-    """`count` crops of each of so many pictures; one of `streets` is shown once."""
+def rows(
+    hands: FittedHands, streets: Sequence[Image], random: Random, pictures: int, count: int, single: float = _ALONE
+) -> Iterator[Row]:
+    """`count` crops of each of so many pictures, a share of them of a `single` hand; one of `streets` is shown once."""
     held = np.arange(len(hands)) // _STRETCH % _STRETCH == _STRETCH - 1
     situations, left = Situations(), list(streets)
     for number in range(pictures):
@@ -163,7 +165,7 @@ def rows(hands: FittedHands, streets: Sequence[Image], random: Random, pictures:
             continue
         pick = random.choice(pool, 2, replace=len(pool) < 2)
         behind = backdrop(random)
-        if random.random() < _ALONE:
+        if random.random() < single:
             made = alone(random, cutout_of(hands, int(pick[0])), behind)
         else:
             made = pasted(random, [cutout_of(hands, int(index)) for index in pick], behind)
@@ -201,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=800)
     parser.add_argument("--crops", type=int, default=3)
+    parser.add_argument("--single", type=float, default=_ALONE, help="share of pictures that show one hand")
     parser.add_argument("--sheet", type=Path, help="a picture of some rows, to look at")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -209,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     random, hands = np.random.default_rng([options.seed, 71]), FittedHands.read(options.fitted)
     count = options.pictures * options.crops
     streets = list(empty(options.data, int(_NOTHING * count), random))
-    made = rows(hands, streets, random, options.pictures, options.crops)
+    made = rows(hands, streets, random, options.pictures, options.crops, options.single)
     write_rows(options.out, made, count, (*LABELS, LAID, *MAPS))
     if options.sheet is not None:
         cv2.imwrite(str(options.sheet), np.ascontiguousarray(sheet(options.out)[:, :, ::-1]))

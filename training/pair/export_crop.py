@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the heads that read both hands from one crop as ONNX, with constants fitted on held-out crops.
+"""Write the trunk and the heads that read both hands from one crop as ONNX, with constants fitted on held-out crops.
 
-python -m training.pair.export_crop --run DIR --shards DIR --out blender_handmocap/models/pair_crop.onnx
+python -m training.pair.export_crop --run DIR --shards DIR --out blender_handmocap/models
 
 The constants say how far the network's errors are to be believed and how sure a hand's points are; where a take's
 points lie comes from DetNet's file, which has the same points.
@@ -20,17 +20,27 @@ import torch
 from numpy.typing import NDArray
 
 from blender_handmocap.engine.hand.names import KEYPOINT_COUNT
+from blender_handmocap.engine.models import model_file
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
-from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, PRESENT, Calibration
+from blender_handmocap.engine.see.landmarks import HAND_MODEL
+from blender_handmocap.engine.see.pair_crop import (
+    CALIBRATION_KEY,
+    PAIR_CROP_MODEL,
+    PAIR_FEATURES,
+    PAIR_TRUNK_MODEL,
+    POINT_FEATURES,
+    PRESENT,
+    Calibration,
+)
 from training import onnx_file
 from training.detnet.shards import find
-from training.detnet.trunk import TAPS
+from training.detnet.trunk import TAPS, Trunk, Upper
 from training.runs import weights_of
 
 from .followed import Following
-from .heads import HANDS, PairCropNet, PairHeads
-from .learn import Data, told, told_again
+from .heads import CROP, HANDS, PairCropNet, PairHeads, PairTrunk
+from .learn import Data, seen_taps, told, told_again
 
 INPUTS: Final = (*TAPS, "seen", "points_seen", "pair")
 OUTPUTS: Final = (
@@ -49,12 +59,20 @@ _CLOSE: Final = 0.1
 _STEPS: Final = 60
 
 
-def load(run: Path, name: str = "best.pt") -> PairCropNet:
-    """The network a run kept, ready to infer."""
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    heads = PairHeads(config["width"], config["layers"])
-    heads.load_state_dict(weights_of([run / name]))
+def load(runs: Sequence[Path], name: str = "best.pt") -> PairCropNet:
+    """The network a run kept, or the mean of those that several kept, ready to infer."""
+    config = json.loads((runs[0] / "config.json").read_text(encoding="utf-8"))
+    heads = PairHeads(config["width"], config["layers"], upper=Upper() if config.get("stage") == "upper" else None)
+    heads.load_state_dict(weights_of([run / name for run in runs]))
     return PairCropNet(heads).eval()
+
+
+def export_trunk(network: PairCropNet, path: Path) -> None:
+    """Write the trunk that the heads read: its own, or MediaPipe's where none was tuned."""
+    trunk = Trunk().load_mediapipe(model_file(HAND_MODEL))
+    upper = network.heads.upper or trunk.upper()
+    picture = torch.zeros(2, CROP, CROP, 3, dtype=torch.uint8)
+    onnx_file.write(PairTrunk(trunk, upper), {"picture": picture}, list(TAPS), path)
 
 
 def export(network: PairCropNet, path: Path, calibration: Calibration) -> None:
@@ -75,7 +93,7 @@ def calibrated(network: PairCropNet, data: Data) -> Calibration:
     for start in range(0, len(data.validation), 64):
         rows = data.validation[start : start + 64]
         truth = data.targets(rows)
-        taps, first = data.features(rows), told(truth, definition, random, Following())
+        taps, first = seen_taps(network.heads, data, rows), told(truth, definition, random, Following())
         answer = network.heads(*taps.values(), *first)
         out = network.heads(*taps.values(), *told_again(answer, first, truth, definition))
         inside, known = truth.inside > 0, truth.known > 0
@@ -121,13 +139,15 @@ def _logistic(signs: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[n
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, nargs="+", required=True, help="of several: the mean of their weights")
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for both files")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     network = load(options.run)
-    export(network, options.out, calibrated(network, Data(find(options.shards, complete=list(TAPS)[-1]))))
+    constants = calibrated(network, Data(find(options.shards, complete=list(TAPS)[-1])))
+    export_trunk(network, options.out / f"{PAIR_TRUNK_MODEL}.onnx")
+    export(network, options.out / f"{PAIR_CROP_MODEL}.onnx", constants)
     return 0
 
 

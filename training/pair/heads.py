@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from blender_handmocap.engine.hand.names import CONTACT_PARTS, KEYPOINT_COUNT, SIDES, TIP_KEYPOINTS
 from blender_handmocap.engine.see.pair_crop import PAIR_FEATURES, POINT_FEATURES
-from training.detnet.trunk import TAPS
+from training.detnet.trunk import LOW_BLOCKS, TAPS, Trunk, Upper
 
 HANDS: Final = len(SIDES)
 POINTS: Final = KEYPOINT_COUNT
@@ -111,9 +111,11 @@ def _wide(channels: int, spread: int) -> nn.Sequential:
 class PairHeads(nn.Module):
     """Taps and what was seen in; what is so out."""
 
-    def __init__(self, width: int = 128, layers: int = 4) -> None:
+    def __init__(self, width: int = 128, layers: int = 4, *, upper: Upper | None = None) -> None:
+        """`upper`: what of the trunk is tuned with it."""
         super().__init__()
         self.width, self.layers = width, layers
+        self.upper = upper
         for name, channels in TAPS.items():
             self.register_buffer(f"mean_{name}", torch.zeros(channels, 1, 1))
             self.register_buffer(f"std_{name}", torch.ones(channels, 1, 1))
@@ -153,11 +155,15 @@ class PairHeads(nn.Module):
                 own = getattr(self, f"{kind}_{name}" if of_tap else f"{name}_{kind}")
                 own.copy_(value[:, None, None] if of_tap else value)
 
+    def taps(self, cached: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `forward` reads, from what shards keep of the untouched trunk."""
+        return dict(cached) if self.upper is None else self.upper(cached["features_28"])
+
     def forward(
         self, features_28: Tensor, features_14: Tensor, features_7: Tensor, seen: Tensor, points: Tensor, pair: Tensor
     ) -> dict[str, Tensor]:
-        """`seen` (N, 2, 21, 2) crop shares; `points` (N, 2, 21, POINT_FEATURES) and `pair` (N, PAIR_FEATURES) as
-        engine.see.pair_crop makes them. Positions in crop shares, lengths in palm lengths."""
+        """The taps as `taps` gives them; `seen` (N, 2, 21, 2) crop shares; `points` (N, 2, 21, POINT_FEATURES) and
+        `pair` (N, PAIR_FEATURES) as engine.see.pair_crop makes them. Positions in crop shares, lengths in palms."""
         taps = {"features_28": features_28, "features_14": features_14, "features_7": features_7}
         scaled = {
             name: (tap - getattr(self, f"mean_{name}")) / getattr(self, f"std_{name}") for name, tap in taps.items()
@@ -252,3 +258,17 @@ class PairCropNet(nn.Module):
             torch.sigmoid(state),
             torch.sigmoid(out["contact"]),
         )
+
+
+class PairTrunk(nn.Module):
+    """What ships beside the heads: the trunk that they read, tuned from features_28 on."""
+
+    def __init__(self, trunk: Trunk, upper: Upper) -> None:
+        super().__init__()
+        self.trunk, self.upper = trunk, upper
+        del self.trunk.blocks[LOW_BLOCKS.stop :]
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
+        """RGB bytes (N, 224, 224, 3) -> features_28, features_14, features_7."""
+        taps = self.upper(self.trunk.low(picture.permute(0, 3, 1, 2).float()))
+        return tuple(taps[name] for name in TAPS)

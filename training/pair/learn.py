@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Train the heads that read both hands from one crop, on the taps of shards: resumes, takes in new shards.
 
-python -m training.pair.learn --shards DIR --run DIR [--samples N]
+python -m training.pair.learn --shards DIR --run DIR [--samples N] [--stage heads|upper] [--from best.pt ...]
 
 The last pictures of every shard are never trained on; the run is chosen on them.
 """
@@ -9,21 +9,23 @@ The last pictures of every shard are never trained on; the run is chosen on them
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blender_handmocap.engine.models import model_file
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
+from blender_handmocap.engine.see.landmarks import HAND_MODEL
 from blender_handmocap.engine.see.pair_crop import SeenPair, given
 from training.detnet.shards import find
-from training.detnet.trunk import TAPS
+from training.detnet.trunk import TAPS, Trunk
 from training.runs import Keeper, add_without, command_line, configured, cosine, weighed, weights_of
 
 from .followed import Following, followed
@@ -37,6 +39,10 @@ _WARM_UP: Final = 5000
 _CLIP: Final = 2.0
 _HELD_OUT: Final = 30
 """rows at the end of every shard that no run trains on: whole pictures"""
+_UPPER_RATE: Final = 0.3
+"""of the rate that the heads are trained at: a trunk that knows hands is only drawn nearer"""
+_FROM_HELP: Final = "best.pt of a run to go on from; of several: the mean of their weights"
+Stage = Literal["heads", "upper"]
 _ASKED: Final = ("samples", "width", "layers", "batch", "rate", "seed")
 """settings that are options of the command"""
 
@@ -55,6 +61,8 @@ class Config:
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
     following: Following = field(default_factory=Following)
+    stage: Stage = "heads"
+    """`upper` also tunes a copy of the trunk's blocks after features_28"""
     again: float = 0.5
     """share of the crops that are looked at as the engine looks a second time: from the network's own first answer"""
 
@@ -69,6 +77,7 @@ class Data:
             name: np.concatenate([part[name] for part in parts]) for name in (*LABELS, LAID)
         }
         self._maps = [{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in TAPS} for folder in folders]
+        self._images = [np.load(folder / "image.npy", mmap_mode="r") for folder in folders]
         last = [np.arange(max(end - _HELD_OUT, begin), end) for begin, end in zip(self.starts, self.starts[1:])]  # noqa: B905
         self.validation = np.concatenate(last)
         self.training = np.setdiff1d(np.arange(len(self)), self.validation)
@@ -76,14 +85,20 @@ class Data:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def features(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
+    def features(self, index: NDArray[np.int64], names: Iterable[str] = TAPS) -> dict[str, Tensor]:
         """The taps of rows, in rising order."""
         shard = np.searchsorted(self.starts, index, side="right") - 1
         out = {}
-        for name in TAPS:
+        for name in names:
             rows = [self._maps[s][name][index[shard == s] - self.starts[s]] for s in np.unique(shard)]
             out[name] = torch.from_numpy(np.concatenate(rows)).float()
         return out
+
+    def images(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(N, 224, 224, 3) the crops of rows, in rising order."""
+        shard = np.searchsorted(self.starts, index, side="right") - 1
+        rows = [self._images[s][index[shard == s] - self.starts[s]] for s in np.unique(shard)]
+        return np.concatenate(rows)
 
     def targets(self, index: NDArray[np.int64]) -> Targets:
         """What is true of rows."""
@@ -110,6 +125,11 @@ Told = tuple[Tensor, Tensor, Tensor]
 def told(truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following) -> Told:
     """What a tracker might know of crops."""
     return as_given(followed(truth, definition, random, following))
+
+
+def seen_taps(heads: PairHeads, data: Data, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+    """What the heads see of rows."""
+    return heads.taps(data.features(rows, TAPS if heads.upper is None else ["features_28"]))
 
 
 def as_given(seen: SeenPair) -> Told:
@@ -150,7 +170,7 @@ def validate(
     for start in range(0, len(index), 64):
         rows = index[start : start + 64]
         truth = data.targets(rows)
-        known, taps = told(truth, definition, random, following), data.features(rows)
+        known, taps = told(truth, definition, random, following), seen_taps(heads, data, rows)
         first = heads(*taps.values(), *known)
         out = heads(*taps.values(), *told_again(first, known, truth, definition))
         pair = truth.pair > 0
@@ -190,16 +210,31 @@ def validate(
     return {name: float(torch.cat(values).mean()) for name, values in said.items()}
 
 
-def train(run: Path, config: Config, shards: Path, every: int, start: Path | None = None) -> None:
+def fresh(config: Config) -> PairHeads:
+    """A network as a run begins it: the trunk's blocks are MediaPipe's."""
+    upper = Trunk().load_mediapipe(model_file(HAND_MODEL)).upper() if config.stage == "upper" else None
+    return PairHeads(config.width, config.layers, upper=upper)
+
+
+def _groups(heads: PairHeads, rate: float) -> list[dict[str, Any]]:
+    """Parameters for an optimiser, with their rates."""
+    tuned = list(heads.upper.parameters()) if heads.upper is not None else []
+    others = {id(parameter) for parameter in tuned}
+    rest = [parameter for parameter in heads.parameters() if id(parameter) not in others]
+    groups = [{"params": rest, "lr": rate}]
+    return [*groups, {"params": tuned, "lr": rate * _UPPER_RATE}] if tuned else groups
+
+
+def train(run: Path, config: Config, shards: Path, every: int, start: Sequence[Path] = ()) -> None:
     """Until `samples` crops were seen; validates, saves and looks for new shards after each `every`."""
     data = Data(find(shards, complete=list(TAPS)[-1]))
     definition = DetNet.load(Runtime.choose("cpu", 1)).blend.definition
     torch.manual_seed(config.seed)
-    heads = PairHeads(config.width, config.layers)
+    heads = fresh(config)
     heads.set_statistics(data.statistics(definition, config.following))
-    if start is not None:
-        heads.load_state_dict(weights_of([start]), strict=False)
-    optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    if start:
+        heads.load_state_dict(weights_of(start), strict=False)
+    optimiser = torch.optim.AdamW(_groups(heads, config.rate), weight_decay=config.weight_decay)
     keeper = Keeper(run, config, heads, optimiser)
     keeper.resume()
     terms: dict[str, float] = {}
@@ -208,7 +243,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Path | Non
         due = min((keeper.used // every + 1) * every, config.samples)
         while keeper.used < due:
             rows = np.sort(random.choice(data.training, config.batch, replace=False))
-            truth, taps = data.targets(rows), data.features(rows)
+            truth, taps = data.targets(rows), seen_taps(heads, data, rows)
             known = told(truth, definition, random, config.following)
             second = torch.from_numpy(random.random(len(rows)) < config.again)
             if second.any():
@@ -237,10 +272,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = command_line(__doc__, Config(), _ASKED, every=10_000)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run to go on from")
+    parser.add_argument("--stage", choices=get_args(Stage), default="heads", help="what is trained")
+    parser.add_argument("--from", dest="start", type=Path, nargs="*", default=[], help=_FROM_HELP)
     add_without(parser, Weights())
     options = parser.parse_args(arguments)
-    config = configured(options, Config(), _ASKED, weights=weighed(options, Weights()))
+    config = configured(options, Config(), _ASKED, stage=options.stage, weights=weighed(options, Weights()))
     train(options.run, config, options.shards, options.every, options.start)
     return 0
 

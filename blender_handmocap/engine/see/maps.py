@@ -24,6 +24,8 @@ from ..models import model_cards
 from ..runtime import Network, Runtime
 from ..take import MAP_SIZE, MATCHES, MapsTrack, Take
 from .crops import HAND_INPUT, Array, points_in_picture, turned
+from .detnet import TAPS
+from .landmarks import HAND_MODEL
 
 if TYPE_CHECKING:
     from .pair_crop import Expected
@@ -109,16 +111,21 @@ class MapsCalibration:
 
 
 class MapsNet:
-    """The heads on the trunk's taps, ready to look."""
+    """MediaPipe's trunk and the heads on its taps, ready to look."""
 
-    def __init__(self, heads: Network) -> None:
-        self._heads = heads
+    def __init__(self, trunk: Network, heads: Network) -> None:
+        self._trunk, self._heads = trunk, heads
         self.calibration = MapsCalibration.from_text(heads.metadata.get(CALIBRATION_KEY))
 
     @classmethod
     def load(cls, runtime: Runtime) -> MapsNet:
-        """The network of models.toml; a missing or damaged file is refused in one sentence."""
-        return cls(runtime.network(MAPS_MODEL, outputs=_OUTPUTS))
+        """The networks of models.toml; a missing or damaged file is refused in one sentence."""
+        trunk = runtime.network(HAND_MODEL, outputs=(*TAPS, FINE_TAP))
+        return cls(trunk, runtime.network(MAPS_MODEL, outputs=_OUTPUTS))
+
+    def look(self, picture: NDArray[np.uint8], crop: Array, expected: Sequence[Expected | None]) -> MapsReading | None:
+        """What the picture of a crop (1, 224, 224, 3) says of hands expected there; None if that is no numbers."""
+        return self.read(self._trunk(picture), crop, expected)
 
     def read(
         self, taps: Mapping[str, NDArray[Any]], crop: Array, expected: Sequence[Expected | None]

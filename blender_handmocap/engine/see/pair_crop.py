@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Both hands at once: a network that knows what two hands do together, and where to let it look.
 
-MediaPipe's trunk looks at a crop around both hands. What was seen of each hand goes in besides, point by
-point with its expected error, or that nothing is known of it: two hands that overlap look alike, and
-whoever follows them knows which is which. Every point of both is said again, seen or hidden, how the
-wrists stand to each other, which parts touch, and whether there is a pair at all. The crop is turned so
-that the hands point upwards on average, as the trunk was trained.
+A trunk of its own, tuned from MediaPipe's, looks at a crop around both hands. What was seen of each hand goes
+in besides, point by point with its expected error, or that nothing is known of it: two hands that overlap look
+alike, and whoever follows them knows which is which. Every point of both is said again, seen or hidden, how the
+wrists stand to each other, which parts touch, and whether there is a pair at all. The crop is turned so that the
+hands point upwards on average, as MediaPipe's trunk was trained.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ..runtime import Network, Runtime
 from .crops import HAND_INPUT, Array, Image, cut, points_in_picture, turned, wrapped
 from .detnet import TAPS
 from .fusion import ray_rotation
-from .landmarks import HAND_MODEL
-from .maps import FINE_TAP, MapsNet, MapsReading
+from .maps import MapsNet, MapsReading
 from .observation import Observation
 from .pair import palm_bone, placed_by_size
 
 log = logging.getLogger("handmocap.see")
 
 PAIR_CROP_MODEL: Final = "pair_crop"
+PAIR_TRUNK_MODEL: Final = "pair_trunk"
 CALIBRATION_KEY: Final = "calibration"
 """Where the file keeps how far its errors are to be believed: constants that belong to the weights."""
 PARTS: Final = len(CONTACT_PARTS)
@@ -67,9 +67,9 @@ _ONE_HAND: Final = 0.2
 """mean distance of the points of both hands, in longer sides of a hand's box, below which they are one hand's"""
 _HIDDEN: Final = 0.8
 """the same, below which one hand may hide the other; farther off it would have been seen"""
-_CERTAIN: Final = 0.99
+CERTAIN: Final = 0.9
 _CERTAIN_ERROR: Final = 0.4
-"""probabilities, and mean expected error in shares of the hand's box, for a partner that nobody saw"""
+"""least probabilities, and largest mean expected error in shares of the hand's box, for a partner that nobody saw"""
 
 
 def crop_of_pair(hands: Sequence[Array]) -> Array:
@@ -153,10 +153,10 @@ class PairReading:
         """Whether every point of one hand was read on the same point of the other."""
         return self.apart < _ONE_HAND
 
-    def is_sure_of(self, slot: int) -> bool:
-        """Whether a hand that nobody saw is all but certain, its points are, and the other one may hide it."""
+    def is_sure_of(self, slot: int, least: float = CERTAIN) -> bool:
+        """Whether a hand that nobody saw is so certain, its points are, and the other one may hide it."""
         extent = max(longer_side(self.points[slot]), 1.0)
-        certain = min(self.together, float(self.present[slot])) >= _CERTAIN
+        certain = min(self.together, float(self.present[slot])) >= least
         return bool(certain and self.error[slot].mean() < _CERTAIN_ERROR * extent and self.apart < _HIDDEN)
 
     def expected(self, calibration: Calibration, *, doubt: float = 1.0) -> list[Expected]:
@@ -342,7 +342,6 @@ class PairCropNet:
     """The trunk and the heads, ready to look."""
 
     def __init__(self, trunk: Network, heads: Network, maps: MapsNet | None = None) -> None:
-        """With `maps` the trunk must give their tap as well."""
         self._trunk, self._heads, self.maps = trunk, heads, maps
         self.calibration = Calibration.from_text(heads.metadata.get(CALIBRATION_KEY))
 
@@ -350,8 +349,7 @@ class PairCropNet:
     def load(cls, runtime: Runtime, maps: MapsNet | None = None) -> PairCropNet:
         """The networks of models.toml; a missing or damaged file is refused in one sentence."""
         heads = runtime.network(PAIR_CROP_MODEL, outputs=_OUTPUTS)
-        taps = TAPS if maps is None else (*TAPS, FINE_TAP)
-        return cls(runtime.network(HAND_MODEL, outputs=taps), heads, maps)
+        return cls(runtime.network(PAIR_TRUNK_MODEL, outputs=TAPS), heads, maps)
 
     def look(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> PairReading | None:
         """What a picture (H, W, 3) shows of both hands, of which at least one is known; None if that is not numbers.
@@ -359,14 +357,15 @@ class PairCropNet:
         The crop is looked at twice: the second look begins where the first one saw the hands.
         """
         crop = crop_of_pair([hand.points for hand in expected if hand is not None])
-        taps = self._trunk(cut(image, crop, HAND_INPUT, replicate=True)[None])
+        picture = cut(image, crop, HAND_INPUT, replicate=True)[None]
+        taps = self._trunk(picture)
         reading = self.read(taps, crop, expected, camera)
         if reading is None or not reading.both:
             return reading
         reading = self.read(taps, crop, reading.expected(self.calibration), camera) or reading
         if self.maps is None or not reading.both:
             return reading
-        return replace(reading, maps=self.maps.read(taps, crop, reading.expected(self.calibration)))
+        return replace(reading, maps=self.maps.look(picture, crop, reading.expected(self.calibration)))
 
     def partner_beside(self, image: Image, hands: Sequence[Expected], camera: Camera) -> float:
         """How surely a picture shows two hands: asked beside the left one of `hands` alone, then the right one, the

@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 from .crops import Image
-from .pair_crop import PRESENT, Expected, PairCropNet, PairReading, distance_apart, longer_side
+from .pair_crop import CERTAIN, PRESENT, Expected, PairCropNet, PairReading, distance_apart, longer_side
 
 _STALE: Final = 2.5
 """by which the errors of a pair grow until the next picture"""
 _ASKED_AGAIN: Final = 0.15
 """seconds until the partner of a single hand is asked for again after none was found"""
+_BELIEVED: Final = 0.15
+"""seconds for which a partner that was read is believed in"""
 _NEAR: Final = 0.8
 """hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
 _OVER: Final = 0.7
 """mean distance of corresponding points, in longer sides of a hand's box, under which two hands may be one"""
-_SURE_SIDE: Final = 0.9
+_SURE_SIDE: Final = 0.97
 """Two hands whose sides are as sure and not the same are two."""
 _NO_PARTNER: Final = 0.3
 """up to which probability of a partner two doubtful hands are one"""
@@ -46,6 +48,8 @@ class PairWatch:
     """seconds, when both hands were seen last: what was only read keeps no hand alive"""
     again: float = -math.inf
     """seconds, until when the partner of a single hand is not asked for"""
+    believed: float = -math.inf
+    """seconds, until when a partner that was read needs no more certainty than a hand that was seen"""
 
     def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What the next picture shows of a pair; `hands`: those that were found in it."""
@@ -89,16 +93,22 @@ class PairWatch:
         return next(index for index, hand in enumerate(hands) if hand is doubtful)
 
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
-        """What is read beside a single hand whose partner nobody saw: hidden from the first picture on, perhaps."""
-        if not self.partners or len(hands) != 1 or time < self.again:
+        """What is read beside a hand whose partner nobody saw: hidden from the first picture on, perhaps.
+
+        Of several hands, all of one side, the surest one is asked beside.
+        """
+        slots = {int(hand.right >= PRESENT) for hand in hands}
+        if not self.partners or len(slots) != 1 or time < self.again:
             return None
-        slot = int(hands[0].right >= PRESENT)
+        slot = slots.pop()
         known: list[Expected | None] = [None, None]
-        known[slot] = hands[0]
+        known[slot] = min(hands, key=lambda hand: float(hand.error.mean()) / max(longer_side(hand.points), 1.0))
         reading = self.network.look(image, known, camera)
-        if reading is None or not reading.is_sure_of(1 - slot):
-            self.again = time + _ASKED_AGAIN
+        believed = time <= self.believed
+        if reading is None or not reading.is_sure_of(1 - slot, PRESENT if believed else CERTAIN):
+            self.again = time if believed else time + _ASKED_AGAIN
             return None
+        self.believed = time + _BELIEVED
         known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
         closer = self.network.look(image, known, camera)
         return None if closer is None or not closer.both else replace(closer, partner=True)
@@ -117,7 +127,12 @@ class PairWatch:
         """What the next picture depends on."""
         last = self.last or ()
         rows = {f"pair_{f.name}": np.array([getattr(hand, f.name) for hand in last]) for f in fields(Expected)}
-        return {**rows, "pair_time": np.array(self.time), "pair_again": np.array(self.again)}
+        return {
+            **rows,
+            "pair_time": np.array(self.time),
+            "pair_again": np.array(self.again),
+            "pair_believed": np.array(self.believed),
+        }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from a `state`."""
@@ -125,6 +140,7 @@ class PairWatch:
         hands = [Expected(**{**row, "right": float(row["right"])}) for row in rows]
         self.last = (hands[0], hands[1]) if hands else None
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
+        self.believed = float(state["pair_believed"])
 
 
 def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:
