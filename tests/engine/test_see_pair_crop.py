@@ -271,7 +271,7 @@ def test_the_partner_of_a_single_hand_must_be_all_but_certain(
 def test_a_partner_that_was_read_is_believed_for_a_while(network: PairCropNet, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    together = iter(np.repeat([0.6, 1.0, 0.6, 0.4, 0.6, 0.4, 0.6], [2, 2, 6, 3, 2, 14, 8]))
+    together = iter(np.repeat([0.9, 1.0, 0.9, 0.7, 0.9, 0.7, 0.9], [2, 2, 6, 3, 2, 14, 8]))
     asked: list[float] = []
 
     def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
@@ -286,8 +286,8 @@ def test_a_partner_that_was_read_is_believed_for_a_while(network: PairCropNet, m
         read = watch.step(picture, frame / 30.0, [right], CAMERA) is not None
         found += [(asked[-1], read)] if len(asked) > before else []
     # Doubt is not enough for a stranger; once sure, it is, and a moment's denial is forgiven; a longer one is not.
-    assert found[:4] == [(0.6, False), (0.6, False), (1.0, True), (1.0, True)]
-    assert found[4:15] == [(0.6, True)] * 6 + [(0.4, False)] * 3 + [(0.6, True)] * 2
+    assert found[:4] == [(0.9, False), (0.9, False), (1.0, True), (1.0, True)]
+    assert found[4:15] == [(0.9, True)] * 6 + [(0.7, False)] * 3 + [(0.9, True)] * 2
     assert len(found) > 17 and not any(read for _, read in found[15:])
 
 

@@ -67,7 +67,7 @@ _ONE_HAND: Final = 0.2
 """mean distance of the points of both hands, in longer sides of a hand's box, below which they are one hand's"""
 _HIDDEN: Final = 0.8
 """the same, below which one hand may hide the other; farther off it would have been seen"""
-CERTAIN: Final = 0.9
+CERTAIN: Final = 0.97
 _CERTAIN_ERROR: Final = 0.4
 """least probabilities, and largest mean expected error in shares of the hand's box, for a partner that nobody saw"""
 

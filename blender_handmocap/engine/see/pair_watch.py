@@ -21,13 +21,15 @@ _ASKED_AGAIN: Final = 0.15
 """seconds until the partner of a single hand is asked for again after none was found"""
 _BELIEVED: Final = 0.15
 """seconds for which a partner that was read is believed in"""
+_STILL_CERTAIN: Final = 0.8
+"""the probabilities it then needs"""
 _NEAR: Final = 0.8
 """hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
 _OVER: Final = 0.7
 """mean distance of corresponding points, in longer sides of a hand's box, under which two hands may be one"""
 _SURE_SIDE: Final = 0.97
 """Two hands whose sides are as sure and not the same are two."""
-_NO_PARTNER: Final = 0.3
+_NO_PARTNER: Final = 0.9
 """up to which probability of a partner two doubtful hands are one"""
 _REMEMBERED: Final = 0.6
 """seconds for which a pair that was seen tells where to look for it"""
@@ -49,7 +51,7 @@ class PairWatch:
     again: float = -math.inf
     """seconds, until when the partner of a single hand is not asked for"""
     believed: float = -math.inf
-    """seconds, until when a partner that was read needs no more certainty than a hand that was seen"""
+    """seconds, until when a partner that was read needs less certainty"""
 
     def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What the next picture shows of a pair; `hands`: those that were found in it."""
@@ -105,7 +107,7 @@ class PairWatch:
         known[slot] = min(hands, key=lambda hand: float(hand.error.mean()) / max(longer_side(hand.points), 1.0))
         reading = self.network.look(image, known, camera)
         believed = time <= self.believed
-        if reading is None or not reading.is_sure_of(1 - slot, PRESENT if believed else CERTAIN):
+        if reading is None or not reading.is_sure_of(1 - slot, _STILL_CERTAIN if believed else CERTAIN):
             self.again = time if believed else time + _ASKED_AGAIN
             return None
         self.believed = time + _BELIEVED
