@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said = read(options.model, data, rows)
     off = np.linalg.norm(said["points"] - data.labels["points2d"][rows], axis=-1).mean((1, 2))
     for name, chosen in (
-        ("pair_crops.jpg", np.arange(_COLUMNS * _ROWS // 2)),
+        ("pair_crops.jpg", np.linspace(0, len(rows) - 1, _COLUMNS * _ROWS // 2).astype(int)),
         ("pair_worst.jpg", np.argsort(-off)[: _COLUMNS * _ROWS // 2]),
     ):
         tiles = []
