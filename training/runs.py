@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -65,6 +65,15 @@ def weights_of(files: Sequence[Path]) -> dict[str, Tensor]:
         if values.is_floating_point():
             first[name] = torch.stack([values, *(state[name] for state in others)]).mean(0)
     return dict(first)
+
+
+def rated(
+    parameters: Iterable[nn.Parameter], rate: float, tuned: Sequence[nn.Parameter], tuned_rate: float
+) -> list[dict[str, Any]]:
+    """Groups for an optimiser: `tuned` ones at a rate of their own, the rest of the `parameters` at the other."""
+    others = {id(parameter) for parameter in tuned}
+    groups = [{"params": [one for one in parameters if id(one) not in others], "lr": rate}]
+    return [*groups, {"params": list(tuned), "lr": tuned_rate}] if tuned else groups
 
 
 class Keeper:

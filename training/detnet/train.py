@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
-from training.runs import Keeper, add_without, command_line, configured, cosine, weighed, weights_of
+from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of
 
 from .losses import Targets, Weights, loss
 from .network import CROP, DetNet, Heads, Whole
@@ -160,15 +160,13 @@ class Run:
         torch.manual_seed(config.seed)
         self.network = build(config, start, shards).to(device)
         tuned: list[nn.Parameter] = []
+        tuned_rate = 0.0
         if isinstance(self.network, Whole):
             tuned, tuned_rate = list(self.network.trunk.parameters()), _TRUNK_RATE[config.trunk]
         elif self.network.heads.own is not None:
             tuned, tuned_rate = list(self.network.heads.own.parameters()), _OWN_RATE
-        known = {id(parameter) for parameter in tuned}
-        rest = [parameter for parameter in self.network.heads.parameters() if id(parameter) not in known]
-        groups = [{"params": rest, "lr": config.rate * _HEADS_RATE[config.stage]}]
-        if tuned:
-            groups.append({"params": tuned, "lr": config.rate * tuned_rate})
+        rate = config.rate * _HEADS_RATE[config.stage]
+        groups = rated(self.network.heads.parameters(), rate, tuned, config.rate * tuned_rate)
         self.keeper = Keeper(folder, config, self.network, torch.optim.AdamW(groups, weight_decay=config.weight_decay))
         self.take(shards)
         self.keeper.resume()

@@ -26,7 +26,7 @@ from blender_handmocap.engine.see.landmarks import HAND_MODEL
 from blender_handmocap.engine.see.pair_crop import SeenPair, given
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS, Trunk
-from training.runs import Keeper, add_without, command_line, configured, cosine, weighed, weights_of
+from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of
 
 from .followed import Following, followed
 from .heads import CROP, PairHeads
@@ -76,7 +76,7 @@ class Data:
         self.labels: dict[str, NDArray[Any]] = {
             name: np.concatenate([part[name] for part in parts]) for name in (*LABELS, LAID)
         }
-        self._maps = [{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in TAPS} for folder in folders]
+        self._maps = {name: [np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders] for name in TAPS}
         self._images = [np.load(folder / "image.npy", mmap_mode="r") for folder in folders]
         last = [np.arange(max(end - _HELD_OUT, begin), end) for begin, end in zip(self.starts, self.starts[1:])]  # noqa: B905
         self.validation = np.concatenate(last)
@@ -87,18 +87,16 @@ class Data:
 
     def features(self, index: NDArray[np.int64], names: Iterable[str] = TAPS) -> dict[str, Tensor]:
         """The taps of rows, in rising order."""
-        shard = np.searchsorted(self.starts, index, side="right") - 1
-        out = {}
-        for name in names:
-            rows = [self._maps[s][name][index[shard == s] - self.starts[s]] for s in np.unique(shard)]
-            out[name] = torch.from_numpy(np.concatenate(rows)).float()
-        return out
+        return {name: torch.from_numpy(self._rows(self._maps[name], index)).float() for name in names}
 
     def images(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(N, 224, 224, 3) the crops of rows, in rising order."""
+        return self._rows(self._images, index)
+
+    def _rows(self, files: Sequence[NDArray[Any]], index: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of one array of all shards, one file each."""
         shard = np.searchsorted(self.starts, index, side="right") - 1
-        rows = [self._images[s][index[shard == s] - self.starts[s]] for s in np.unique(shard)]
-        return np.concatenate(rows)
+        return np.concatenate([files[s][index[shard == s] - self.starts[s]] for s in np.unique(shard)])
 
     def targets(self, index: NDArray[np.int64]) -> Targets:
         """What is true of rows."""
@@ -219,10 +217,7 @@ def fresh(config: Config) -> PairHeads:
 def _groups(heads: PairHeads, rate: float) -> list[dict[str, Any]]:
     """Parameters for an optimiser, with their rates."""
     tuned = list(heads.upper.parameters()) if heads.upper is not None else []
-    others = {id(parameter) for parameter in tuned}
-    rest = [parameter for parameter in heads.parameters() if id(parameter) not in others]
-    groups = [{"params": rest, "lr": rate}]
-    return [*groups, {"params": tuned, "lr": rate * _UPPER_RATE}] if tuned else groups
+    return rated(heads.parameters(), rate, tuned, rate * _UPPER_RATE)
 
 
 def train(run: Path, config: Config, shards: Path, every: int, start: Sequence[Path] = ()) -> None:

@@ -108,7 +108,8 @@ class PairWatch:
         reading = self.network.look(image, known, camera)
         believed = time <= self.believed
         if reading is None or not reading.is_sure_of(1 - slot, _STILL_CERTAIN if believed else CERTAIN):
-            self.again = time if believed else time + _ASKED_AGAIN
+            if not believed:
+                self.again = time + _ASKED_AGAIN
             return None
         self.believed = time + _BELIEVED
         known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
