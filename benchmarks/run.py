@@ -123,7 +123,8 @@ class Outcome:
 
 
 METHODS: Final = ("ours", *MEDIAPIPE_READINGS, "mediapipe_fit", "floor")
-"""`mediapipe_fit` is our engine with MediaPipe's eyes alone; where it has no others, and live, it is left out."""
+"""`mediapipe_fit` is our engine with MediaPipe's eyes alone, a hand at a time: no network of ours looks at a picture.
+Where our eyes are no others, and live, it is left out."""
 
 
 def measure(
@@ -166,7 +167,7 @@ def measure(
             if own is not None:
                 seen.setdefault("ours", {})[number] = own
             if child is not None and fitting:
-                fitted = child.see(clip, camera, mode=mode, eyes="mediapipe")
+                fitted = child.see(clip, camera, mode=mode, eyes="mediapipe", pair_eyes=False)
                 # Both kinds of eyes share a process, so this one's memory cannot be told.
                 fitted.peak_mb = None
                 seen.setdefault("mediapipe_fit", {})[number] = fitted

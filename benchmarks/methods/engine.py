@@ -43,7 +43,9 @@ class Engine:
         self._process = process
         self._folder = folder
 
-    def see(self, clip: Clip, camera: Camera, *, mode: Mode, eyes: Eyes | None = None) -> Seen:
+    def see(
+        self, clip: Clip, camera: Camera, *, mode: Mode, eyes: Eyes | None = None, pair_eyes: bool = Settings.pair_eyes
+    ) -> Seen:
         """Capture one clip with the camera every other method gets; `eyes` other than the engine's own."""
         out = self._folder / "take.npz"
         out.unlink(missing_ok=True)
@@ -55,6 +57,7 @@ class Engine:
                 "settings": {
                     "mode": mode if clip.ordered else "stills",
                     "eyes": eyes or self._eyes,
+                    "pair_eyes": pair_eyes,
                     "focal": float(camera.K[0, 0]),
                     "distortion": camera.dist.tolist(),
                     "end": str(clip.frames[-1].index) if clip.frames and clip.ordered else "",

@@ -17,7 +17,7 @@ pytest.importorskip("numba")
 from blender_handmocap.engine.hand.free import free_hand  # noqa: E402
 from blender_handmocap.engine.see.maps import MapsCalibration  # noqa: E402
 from blender_handmocap.engine.take import MATCHES  # noqa: E402
-from training.maps import export, learn, network, surface  # noqa: E402
+from training.maps import files, learn, network, surface  # noqa: E402
 from training.maps.data import Maps  # noqa: E402
 
 
@@ -129,7 +129,7 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
         np.arange(MATCHES, dtype=np.int32), np.zeros((MATCHES, 3)), np.ones(2), np.arange(6.0), np.ones(6)
     )
     path = tmp_path / "maps.onnx"
-    export.export(net, path, constants)
+    files.write(net, path, constants)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     text = session.get_modelmeta().custom_metadata_map["calibration"]
     assert MapsCalibration.from_text(text).heat.tolist() == [0, 1, 2, 3, 4, 5]

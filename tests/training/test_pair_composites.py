@@ -23,7 +23,7 @@ from training.footage.cutouts import Fitted, pasted
 from training.footage.render import SIDE_LABEL, draw
 from training.footage.scene import HandPose, Scene
 from training.footage.surface import hand_model
-from training.pair import composites, export_crop
+from training.pair import composites, files
 from training.pair.followed import Following, followed
 from training.pair.heads import PairHeads
 from training.pair.learn import as_given
@@ -162,7 +162,7 @@ def test_only_what_is_known_of_pasted_hands_is_trained_on(truth: Targets) -> Non
     assert not truth.contact_known[0].any() and truth.contact_known[1:].all()
     assert abs(float(truth.nearer[0])) == 1 and truth.nearer[2] == 0
     torch.manual_seed(0)
-    taps = [torch.randn(3, *export_crop._SHAPES[name]) for name in export_crop.INPUTS[:3]]
+    taps = [torch.randn(3, *files.SHAPES[name]) for name in files.INPUTS[:3]]
     told = as_given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
     said = PairHeads(32, 1)(*taps, *told)
     out = {

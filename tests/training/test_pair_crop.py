@@ -16,7 +16,7 @@ from training.detnet.trunk import TAPS
 from training.footage import mesh_gap
 from training.footage.situations import Sampler
 from training.footage.two_hands import PATTERN_FILE, load
-from training.pair import export_crop
+from training.pair import files
 from training.pair.followed import Following, followed
 from training.pair.heads import CROP, LEFT, RIGHT, PairCropNet, PairHeads
 from training.pair.learn import as_given, told_again
@@ -58,7 +58,7 @@ def truth() -> Targets:
 
 def features(seed: int, rows: int = ROWS) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(seed)
-    return [torch.randn(rows, *export_crop._SHAPES[name], generator=random) for name in export_crop.INPUTS[:3]]
+    return [torch.randn(rows, *files.SHAPES[name], generator=random) for name in files.INPUTS[:3]]
 
 
 def test_targets_are_in_palm_lengths_from_the_wrists(truth: Targets) -> None:
@@ -167,17 +167,17 @@ def test_the_file_says_what_torch_says(tmp_path: Path, truth: Targets) -> None:
     network = PairCropNet(PairHeads(32, 1)).eval()
     path = tmp_path / "pair_crop.onnx"
     constants = Calibration.plain()
-    export_crop.export(network, path, constants)
+    files.write_heads(network, path, constants)
     known = given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
     told = list(vars(known).values())
     taps = features(2)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for rows in (1, 5):
         values = [*(tap[:rows].numpy() for tap in taps), *(value[:rows] for value in told)]
-        out = session.run(list(export_crop.OUTPUTS), dict(zip(export_crop.INPUTS, values, strict=True)))
+        out = session.run(list(files.OUTPUTS), dict(zip(files.INPUTS, values, strict=True)))
         with torch.no_grad():
             expected = network(*(torch.from_numpy(value) for value in values))
-        for name, got, want in zip(export_crop.OUTPUTS, out, expected, strict=True):
+        for name, got, want in zip(files.OUTPUTS, out, expected, strict=True):
             np.testing.assert_allclose(got, want.numpy(), atol=2e-3, rtol=1e-3, err_msg=name)
     metadata = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
     np.testing.assert_allclose(Calibration.from_text(metadata[CALIBRATION_KEY]).confidence, constants.confidence)

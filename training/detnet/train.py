@@ -5,9 +5,9 @@
 
 `heads` trains on cached taps of the frozen trunk; `own` also tunes a copy of the trunk's first blocks
 after features_14, beside the shared ones; `whole` tunes a trunk of its own from the picture on, MediaPipe's
-or (`--trunk resnet50`) the published one, and asks for a GPU. All start from `--from` when given (of several
-files, from the mean of their weights). The last rows of every shard are held out, so that shards may be added
-while a run goes on: it computes their taps and takes them in at its next report.
+or (`--trunk resnet50`) the published one, and asks for a GPU. All start from `--from` when given: runs
+(of several their mean), or the file that ships, which is of stage `own`. The last rows of every shard are held
+out, so that shards may be added while a run goes on: it computes their taps and takes them in at its next report.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
+from training import shipped
 from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of
 
+from .export import export
 from .losses import Targets, Weights, loss
 from .network import CROP, DetNet, Heads, Whole
 from .resnet import ResNet
@@ -45,6 +47,7 @@ _TRUNK_RATE: Final = {"mediapipe": 1e-4, "resnet50": 1e-3}
 _SIZE_WEIGHT: Final = {"heads": 0.0, "own": 1.0, "whole": 0.0}
 _MEASURED: Final = 64
 """pictures that a whole network's statistics are taken over"""
+_FROM_HELP: Final = "best.pt of a run, or the file that ships (stage own), to go on from; of several runs: their mean"
 _WARM_UP: Final = 2000
 _CLIP: Final = 5.0
 _ASKED: Final = ("samples", "channels", "batch", "rate", "seed")
@@ -82,9 +85,13 @@ def arrays_of(stage: Stage) -> list[str]:
 
 
 def build(config: Config, start: Sequence[Path], shards: Shards) -> DetNet | Whole:
-    """A network ready to train: fresh heads with the taps' statistics, or the mean weights of `start`."""
+    """A network ready to train: fresh heads with the taps' statistics, the mean weights of `start`, or what ships."""
     network = whole(config, shards) if config.stage == "whole" else shared(config, shards)
-    if start:
+    if shipped.is_shipped(start):
+        shipped.read(network, export, start[0])
+        rows = np.unique(np.linspace(0, len(shards) - 1, _MEASURED).astype(np.int64))
+        shipped.settle(network, [lambda: shown(network, shards, rows)])
+    elif start:
         network.load_state_dict(weights_of(start), strict=False)
     return network.to(memory_format=torch.channels_last)
 
@@ -220,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", choices=get_args(Stage), default="heads")
     parser.add_argument("--trunk", choices=get_args(TrunkName), default=Config.trunk, help="of stage whole")
     parser.add_argument("--device", default="cpu", help="cuda, where there is one")
-    parser.add_argument("--from", dest="start", type=Path, nargs="+", default=[])
+    parser.add_argument("--from", dest="start", type=Path, nargs="+", default=[], help=_FROM_HELP)
     parser.add_argument(
         "--often", nargs="*", default=[], metavar="NAME=TIMES", help="shards seen several times as often"
     )

@@ -17,19 +17,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.see.maps import CALIBRATION_KEY, NEAREST_CODE, MapsCalibration
+from blender_handmocap.engine.see.maps import NEAREST_CODE, MapsCalibration
 from blender_handmocap.engine.take import MATCHES
-from training import onnx_file
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
 from training.runs import weights_of
 
 from .data import MapData
+from .files import write
 from .learn import peaks
-from .network import GRID, HANDS, INPUTS, OUTPUTS, POINTS, TAPS, MapHeads, MapsNet
+from .network import GRID, MapHeads, MapsNet
 from .surface import surface_code
 
-_SIZES: Final = {"features_56": 56, "features_28": 28, "features_14": 14, "features_7": 7}
 _HEIGHTS: Final = 6
 _BATCH: Final = 30
 
@@ -39,14 +38,6 @@ def load(run: Path, name: str = "best.pt") -> MapsNet:
     heads = MapHeads()
     heads.load_state_dict(weights_of([run / name]))
     return MapsNet(heads).eval()
-
-
-def export(network: MapsNet, path: Path, constants: MapsCalibration) -> None:
-    """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    inputs = {name: torch.zeros(2, width, _SIZES[name], _SIZES[name]) for name, width in TAPS.items()}
-    inputs |= {"points_seen": torch.full((2, HANDS, POINTS, 2), 0.5), "known": torch.ones(2, HANDS)}
-    assert tuple(inputs) == INPUTS
-    onnx_file.write(network, inputs, OUTPUTS, path, metadata={CALIBRATION_KEY: constants.to_text()})
 
 
 def matched_errors(
@@ -110,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     network = load(options.run)
-    export(network, options.out, calibrated(network, MapData(find(options.shards, complete=list(TRUNK_TAPS)[-1]))))
+    write(network, options.out, calibrated(network, MapData(find(options.shards, complete=list(TRUNK_TAPS)[-1]))))
     return 0
 
 

@@ -24,8 +24,10 @@ from torch.nn import functional
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
 from training.runs import Keeper, command_line, configured, cosine, weights_of
+from training.shipped import is_shipped
 
 from .data import FARTHEST, MapData, Maps, prepare
+from .files import read
 from .network import COARSE, HANDS, MapHeads
 from .surface import surface_code
 
@@ -172,7 +174,9 @@ def train(
     torch.manual_seed(config.seed)
     data = opened(shards, kinds)
     heads = MapHeads()
-    if start is not None:
+    if start is not None and is_shipped([start]):
+        read(heads, start)
+    elif start is not None:
         heads.load_state_dict(weights_of([start]), strict=False)
     else:
         heads.set_statistics(data.statistics())
@@ -223,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = command_line(__doc__, Config(), _ASKED, every=5_000)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run to go on from")
+    parser.add_argument("--from", dest="start", type=Path, help="best.pt of a run, or the file that ships")
     options = parser.parse_args(arguments)
     train(options.run, configured(options, Config(), _ASKED), options.shards, options.every, options.start)
     return 0

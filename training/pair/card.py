@@ -22,7 +22,7 @@ from blender_handmocap.engine.see.pair_crop import PAIR_TRUNK_MODEL
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS
 
-from .export_crop import INPUTS
+from .files import INPUTS
 from .followed import Following
 from .learn import Data, told
 

@@ -19,41 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from blender_handmocap.engine.hand.names import KEYPOINT_COUNT
-from blender_handmocap.engine.models import model_file
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
-from blender_handmocap.engine.see.landmarks import HAND_MODEL
-from blender_handmocap.engine.see.pair_crop import (
-    CALIBRATION_KEY,
-    PAIR_CROP_MODEL,
-    PAIR_FEATURES,
-    PAIR_TRUNK_MODEL,
-    POINT_FEATURES,
-    PRESENT,
-    Calibration,
-)
-from training import onnx_file
+from blender_handmocap.engine.see.pair_crop import PAIR_CROP_MODEL, PAIR_TRUNK_MODEL, PRESENT, Calibration
 from training.detnet.shards import find
-from training.detnet.trunk import TAPS, Trunk, Upper
+from training.detnet.trunk import TAPS, Upper
 from training.runs import weights_of
 
+from .files import write_heads, write_trunk
 from .followed import Following
-from .heads import CROP, HANDS, PairCropNet, PairHeads, PairTrunk
+from .heads import HANDS, PairCropNet, PairHeads
 from .learn import Data, seen_taps, told, told_again
 
-INPUTS: Final = (*TAPS, "seen", "points_seen", "pair")
-OUTPUTS: Final = (
-    "points", "location", "depth", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact",
-)  # fmt: skip
-_SHAPES: Final = {
-    "features_28": (40, 28, 28),
-    "features_14": (112, 14, 14),
-    "features_7": (192, 7, 7),
-    "seen": (HANDS, KEYPOINT_COUNT, 2),
-    "points_seen": (HANDS, KEYPOINT_COUNT, POINT_FEATURES),
-    "pair": (PAIR_FEATURES,),
-}
 _CLOSE: Final = 0.1
 """mean error of a hand's points, in shares of its box, up to which it counts as well placed"""
 _STEPS: Final = 60
@@ -65,20 +42,6 @@ def load(runs: Sequence[Path], name: str = "best.pt") -> PairCropNet:
     heads = PairHeads(config["width"], config["layers"], upper=Upper() if config.get("stage") == "upper" else None)
     heads.load_state_dict(weights_of([run / name for run in runs]))
     return PairCropNet(heads).eval()
-
-
-def export_trunk(network: PairCropNet, path: Path) -> None:
-    """Write the trunk that the heads read: its own, or MediaPipe's where none was tuned."""
-    trunk = Trunk().load_mediapipe(model_file(HAND_MODEL))
-    upper = network.heads.upper or trunk.upper()
-    picture = torch.zeros(2, CROP, CROP, 3, dtype=torch.uint8)
-    onnx_file.write(PairTrunk(trunk, upper), {"picture": picture}, list(TAPS), path)
-
-
-def export(network: PairCropNet, path: Path, calibration: Calibration) -> None:
-    """Write the ONNX file; the largest difference to torch is the fp16 rounding of the weights."""
-    given = {name: torch.zeros(2, *_SHAPES[name]) for name in INPUTS}
-    onnx_file.write(network, given, OUTPUTS, path, metadata={CALIBRATION_KEY: calibration.to_text()})
 
 
 @torch.no_grad()
@@ -146,8 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     network = load(options.run)
     constants = calibrated(network, Data(find(options.shards, complete=list(TAPS)[-1])))
-    export_trunk(network, options.out / f"{PAIR_TRUNK_MODEL}.onnx")
-    export(network, options.out / f"{PAIR_CROP_MODEL}.onnx", constants)
+    write_trunk(network.heads.upper, options.out / f"{PAIR_TRUNK_MODEL}.onnx")
+    write_heads(network, options.out / f"{PAIR_CROP_MODEL}.onnx", constants)
     return 0
 
 

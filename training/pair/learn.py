@@ -27,7 +27,9 @@ from blender_handmocap.engine.see.pair_crop import SeenPair, given
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS, Trunk
 from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of
+from training.shipped import is_shipped, settle
 
+from . import files
 from .followed import Following, followed
 from .heads import CROP, PairHeads
 from .losses import Targets, Weights, loss, targets
@@ -41,7 +43,9 @@ _HELD_OUT: Final = 30
 """rows at the end of every shard that no run trains on: whole pictures"""
 _UPPER_RATE: Final = 0.3
 """of the rate that the heads are trained at: a trunk that knows hands is only drawn nearer"""
-_FROM_HELP: Final = "best.pt of a run to go on from; of several: the mean of their weights"
+_SETTLED: Final = 20
+"""batches that tell what batch norms see, where a run goes on from files that ship"""
+_FROM_HELP: Final = "best.pt of a run, or the pair_crop.onnx that ships, to go on from; of several runs: their mean"
 Stage = Literal["heads", "upper"]
 _ASKED: Final = ("samples", "width", "layers", "batch", "rate", "seed")
 """settings that are options of the command"""
@@ -62,7 +66,10 @@ class Config:
     weights: Weights = field(default_factory=Weights)
     following: Following = field(default_factory=Following)
     stage: Stage = "heads"
-    """`upper` also tunes a copy of the trunk's blocks after features_28"""
+    """`upper` also tunes a copy of the trunk's blocks after features_28, but for the filters of single channels, whose
+    gradients would cost more than all the rest"""
+    halves: bool = False
+    """compute in bfloat16: twice as quick on processors that have units for it, slow on others"""
     again: float = 0.5
     """share of the crops that are looked at as the engine looks a second time: from the network's own first answer"""
 
@@ -211,7 +218,26 @@ def validate(
 def fresh(config: Config) -> PairHeads:
     """A network as a run begins it: the trunk's blocks are MediaPipe's."""
     upper = Trunk().load_mediapipe(model_file(HAND_MODEL)).upper() if config.stage == "upper" else None
+    for block in upper.blocks if upper is not None else ():
+        block.depthwise.requires_grad_(False)
     return PairHeads(config.width, config.layers, upper=upper)
+
+
+def begin(heads: PairHeads, start: Sequence[Path], data: Data, definition: NDArray[np.float64], config: Config) -> None:
+    """Take the weights to go on from: those that runs kept, or those of files that ship."""
+    if not is_shipped(start):
+        if start:
+            heads.load_state_dict(weights_of(start), strict=False)
+        return
+    files.read(heads, start[0])
+    random = np.random.default_rng(config.seed)
+
+    def look() -> None:
+        rows = np.sort(random.choice(data.training, min(config.batch, len(data.training)), replace=False))
+        known = told(data.targets(rows), definition, random, config.following)
+        heads(*seen_taps(heads, data, rows).values(), *known)
+
+    settle(heads, [look] * _SETTLED)
 
 
 def _groups(heads: PairHeads, rate: float) -> list[dict[str, Any]]:
@@ -227,8 +253,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Sequence[P
     torch.manual_seed(config.seed)
     heads = fresh(config)
     heads.set_statistics(data.statistics(definition, config.following))
-    if start:
-        heads.load_state_dict(weights_of(start), strict=False)
+    begin(heads, start, data, definition, config)
     optimiser = torch.optim.AdamW(_groups(heads, config.rate), weight_decay=config.weight_decay)
     keeper = Keeper(run, config, heads, optimiser)
     keeper.resume()
@@ -238,14 +263,16 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Sequence[P
         due = min((keeper.used // every + 1) * every, config.samples)
         while keeper.used < due:
             rows = np.sort(random.choice(data.training, config.batch, replace=False))
-            truth, taps = data.targets(rows), seen_taps(heads, data, rows)
+            truth = data.targets(rows)
             known = told(truth, definition, random, config.following)
-            second = torch.from_numpy(random.random(len(rows)) < config.again)
-            if second.any():
-                with torch.no_grad():
-                    first = heads(*taps.values(), *known)
-                known = _mixed(second, told_again(first, known, truth, definition), known)
-            out = heads(*taps.values(), *known)
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.halves):
+                taps = seen_taps(heads, data, rows)
+                second = torch.from_numpy(random.random(len(rows)) < config.again)
+                if second.any():
+                    with torch.no_grad():
+                        first = heads(*taps.values(), *known)
+                    known = _mixed(second, told_again(first, known, truth, definition), known)
+                out = {name: value.float() for name, value in heads(*taps.values(), *known).items()}
             total, terms = loss(out, truth, config.weights)
             share = cosine(keeper.used, config.samples, warm_up=_WARM_UP)
             keeper.step(total, config.batch, share=share, clip=_CLIP)
@@ -269,9 +296,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--stage", choices=get_args(Stage), default="heads", help="what is trained")
     parser.add_argument("--from", dest="start", type=Path, nargs="*", default=[], help=_FROM_HELP)
+    parser.add_argument("--halves", action="store_true", help="compute in bfloat16, where that is quick")
     add_without(parser, Weights())
     options = parser.parse_args(arguments)
-    config = configured(options, Config(), _ASKED, stage=options.stage, weights=weighed(options, Weights()))
+    config = configured(
+        options, Config(), _ASKED, stage=options.stage, halves=options.halves, weights=weighed(options, Weights())
+    )
     train(options.run, config, options.shards, options.every, options.start)
     return 0
 
