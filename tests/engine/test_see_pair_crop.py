@@ -13,19 +13,17 @@ from blender_handmocap.engine.errors import ModelFileError
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.models import MODELS_FOLDER, model_cards
 from blender_handmocap.engine.runtime import Runtime
+from blender_handmocap.engine.see.crops import HAND_INPUT, cut
 from blender_handmocap.engine.see.pair import palm_bone
 from blender_handmocap.engine.see.pair_crop import (
     PAIR_CROP_MODEL,
-    PAIR_FEATURES,
-    POINT_FEATURES,
     Calibration,
     Expected,
     PairCropNet,
     PairReading,
-    SeenPair,
     crop_of_pair,
-    given,
 )
+from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES, SeenPair, given, mirrored
 from blender_handmocap.engine.see.pair_watch import PairWatch
 
 needs_network = pytest.mark.skipif(
@@ -161,6 +159,55 @@ def test_a_picture_on_its_side_says_the_same_on_its_side(network: PairCropNet) -
     np.testing.assert_allclose(sideways.sigma, np.abs(quarter) @ straight.sigma, rtol=0.05)
     np.testing.assert_allclose(sideways.form, straight.form @ quarter.T, atol=0.02)
     np.testing.assert_allclose(sideways.points - 320.0, (straight.points - 320.0) @ quarter[:2, :2].T, atol=1.5)
+
+
+def test_a_mirror_image_of_a_mirror_image_is_the_same() -> None:
+    seen = as_seen((0.3, 0.4, 0.2), (0.7, 0.6, 0.3), (True, True))
+    twice = mirrored(mirrored(seen))
+    for name, values in vars(seen).items():
+        np.testing.assert_allclose(getattr(twice, name), values)
+    # What the hands look like in the mirror: the left one lies on the other side.
+    np.testing.assert_allclose(mirrored(seen).points[:, 1, :, 0], 1.0 - seen.points[:, 0, :, 0])
+
+
+@needs_network
+def test_with_its_mirror_image_a_picture_and_that_one_say_the_same() -> None:
+    network = PairCropNet.load(Runtime.choose("cpu", 1), mirror=True)
+    random = np.random.default_rng(4)
+    image = cv2.GaussianBlur(random.integers(0, 255, (240, 240, 3), np.uint8), (0, 0), 6)
+    camera = Camera(
+        K=np.array([[300.0, 0, 119.5], [0, 300, 119.5], [0, 0, 1]]), dist=np.zeros(5), width=240, height=240
+    )
+    hands = []
+    for slot, x in enumerate((90.0, 140.0)):
+        form = random.normal(0.0, 0.5, (21, 3))
+        points = np.array([x, 120.0]) + 40.0 * form[:, :2]
+        hands.append(Expected(points, np.full(21, 3.0), form - form[0], np.full(21, 0.1), float(slot)))
+    flip = np.array([-1.0, 1.0, 1.0])
+    flipped = [
+        replace(hand, points=np.stack([239.0 - hand.points[:, 0], hand.points[:, 1]], -1), form=hand.form * flip)
+        for hand in hands[::-1]
+    ]
+    taps_of = network._trunk
+    # The crop's middle falls on pixel size / 2: with half a pixel more the mirror image is cut alike.
+    crop = np.array([119.5 + 120 / HAND_INPUT, 119.5, 240.0, 240.0, 0.0])
+    readings = []
+    for shown, told in ((image, hands), (image[:, ::-1], flipped)):
+        picture = cut(shown, crop, HAND_INPUT, replicate=True)[None]
+        taps = taps_of(np.concatenate([picture, picture[:, :, ::-1]]))
+        reading = network.read(taps, crop, told, camera)
+        assert reading is not None
+        readings.append(reading)
+    one, other = readings
+    np.testing.assert_allclose(239.0 - other.points[::-1, :, 0], one.points[..., 0], atol=0.05)
+    np.testing.assert_allclose(other.points[::-1, :, 1], one.points[..., 1], atol=0.05)
+    np.testing.assert_allclose(other.form[::-1] * flip, one.form, atol=5e-3)
+    np.testing.assert_allclose(other.error[::-1], one.error, rtol=1e-3)
+    # From the left wrist to the right one it is the other way round.
+    np.testing.assert_allclose(other.vector * -flip, one.vector, atol=1e-2)
+    np.testing.assert_allclose(other.present[::-1], one.present, atol=1e-3)
+    np.testing.assert_allclose(other.contact.T, one.contact, atol=1e-3)
+    assert other.left_nearer == pytest.approx(1.0 - one.left_nearer, abs=1e-3)
 
 
 @needs_network

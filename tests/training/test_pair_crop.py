@@ -11,7 +11,8 @@ import torch
 
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_FEATURES, POINT_FEATURES, Calibration, given
+from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, Calibration
+from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES, given
 from training.detnet.trunk import TAPS
 from training.footage import mesh_gap
 from training.footage.situations import Sampler
@@ -76,7 +77,7 @@ def test_targets_are_in_palm_lengths_from_the_wrists(truth: Targets) -> None:
 
 def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: Targets) -> None:
     random = np.random.default_rng(0)
-    good = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 0, 0))
+    good = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 0, 0, 0))
     there = truth.known.numpy() > 0
     np.testing.assert_array_equal(good.known, there)
     off = np.linalg.norm(good.points - truth.position.numpy(), axis=-1)[there]
@@ -86,16 +87,27 @@ def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: 
     assert 0.5 < (off / good.error[there]).mean() < 2.0
     form_off = np.linalg.norm(good.form - truth.location.numpy(), axis=-1)[there]
     assert 0.3 < (form_off / good.form_error[there]).mean() < 3.0
-    lost = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 1.0, 0))
+    lost = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 1.0, 0, 0))
     assert not lost.known.any()
-    swapped = followed(truth, np.eye(21), random, Following(0, 0, 0, 1.0, 0, 0))
+    swapped = followed(truth, np.eye(21), random, Following(0, 0, 0, 1.0, 0, 0, 0))
     pair = there.all(1)
     to_other = np.linalg.norm(swapped.points - truth.position.numpy()[:, ::-1], axis=-1)[pair].mean(-1)
     assert np.median(to_other / np.ptp(truth.position.numpy(), axis=2).max(-1)[pair]) < 0.08
 
 
+def test_exchanged_hands_lie_where_the_other_one_is_said_to_be(truth: Targets) -> None:
+    plain, exchanged = (
+        followed(truth, np.eye(21), np.random.default_rng(2), Following(0, 0, 0, 0, 0, 0, share)) for share in (0, 1)
+    )
+    for name in ("points", "error", "known", "form_error"):
+        np.testing.assert_array_equal(getattr(exchanged, name), getattr(plain, name)[:, ::-1])
+    # A left hand that looks as the right one does: what lay before the wrist lies behind it.
+    np.testing.assert_array_equal(exchanged.form, plain.form[:, ::-1] * [1.0, 1.0, -1.0])
+    np.testing.assert_array_equal(exchanged.focal, plain.focal)
+
+
 def test_made_up_hands_are_only_where_there_is_none(truth: Targets) -> None:
-    seen = followed(truth, np.eye(21), np.random.default_rng(1), Following(0, 0, 0, 0, 0, 1.0))
+    seen = followed(truth, np.eye(21), np.random.default_rng(1), Following(0, 0, 0, 0, 0, 1.0, 0))
     assert (seen.known & ~(truth.known.numpy() > 0)).any()
     assert all(np.isfinite(values).all() for values in vars(given(seen)).values())
 
@@ -129,7 +141,7 @@ def test_only_a_hand_that_nobody_saw_is_looked_for_where_it_is_guessed(truth: Ta
         heads.told.weight.zero_()
         heads.told.bias.zero_()
     taps = dict(zip(TAPS, features(0), strict=True))
-    following = Following(badly=0, stale=0, wrong=0, other=0, lost=0.4, made_up=0)
+    following = Following(badly=0, stale=0, wrong=0, other=0, lost=0.4, made_up=0, exchanged=0)
     first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), following))
     known = first[2][:, 6:8] > 0
     assert 5 < (~known).sum() < known.numel()

@@ -20,9 +20,8 @@ from blender_handmocap.engine.see.pair_crop import (
     PAIR_TRUNK_MODEL,
     PRESENT,
     Calibration,
-    SeenPair,
-    given,
 )
+from blender_handmocap.engine.see.pair_given import SeenPair, given
 from training.detnet.trunk import TAPS
 from training.pair.followed import Following, followed
 from training.pair.learn import Data

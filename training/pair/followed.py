@@ -7,14 +7,14 @@ and they do not know it: the errors they state are those of good days.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blender_handmocap.engine import rotations
-from blender_handmocap.engine.see.pair_crop import SeenPair
+from blender_handmocap.engine.see.pair_given import SeenPair
 
 from .heads import HANDS, POINTS
 from .losses import Targets
@@ -36,6 +36,8 @@ class Following:
     lost: float = 0.25
     made_up: float = 0.12
     """hands that are not there and yet said to be seen"""
+    exchanged: float = 0.06
+    """share of the crops whose hands, or whose only one, are each said to be of the other side"""
 
 
 def followed(truth: Targets, definition: Array, random: np.random.Generator, following: Following) -> SeenPair:
@@ -88,15 +90,26 @@ def followed(truth: Targets, definition: Array, random: np.random.Generator, fol
     form = (form - form[:, :, :1]) * scale[..., None, None]
 
     stated = np.exp(random.normal(size=(*shape, 1)) * 0.3) * np.where(stale | badly, 0.7, 1.0)[..., None]
-    known = (there & ~lost) | made_up
-    return SeenPair(
+    seen = SeenPair(
         points=places,
         error=np.maximum(1.25 * sigma * stated, 1e-3),
         form=form,
         form_error=np.maximum(1.6 * form_sigma * stated, 1e-2),
-        known=known,
+        known=(there & ~lost) | made_up,
         focal=truth.focal * np.exp(random.normal(size=count) * 0.03),
     )
+    return _exchanged(seen, random.random(count) < following.exchanged)
+
+
+def _exchanged(seen: SeenPair, which: NDArray[np.bool_]) -> SeenPair:
+    """Where `which` (N,) says so, each hand is taken for the other one: the same points, depths the other way round."""
+    swapped = {
+        name: np.where(which.reshape(-1, *[1] * (values.ndim - 1)), values[:, ::-1], values)
+        for name in ("points", "error", "form", "form_error", "known")
+        for values in [getattr(seen, name)]
+    }
+    swapped["form"] = swapped["form"] * np.where(which[:, None], [1.0, 1.0, -1.0], 1.0)[:, None, None]
+    return replace(seen, **swapped)
 
 
 def _about_middle(points: Array, angle: Array, scale: Array) -> Array:

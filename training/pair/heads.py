@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blender_handmocap.engine.hand.names import CONTACT_PARTS, KEYPOINT_COUNT, SIDES, TIP_KEYPOINTS
-from blender_handmocap.engine.see.pair_crop import PAIR_FEATURES, POINT_FEATURES
+from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES
 from training.detnet.trunk import LOW_BLOCKS, TAPS, Trunk, Upper
 
 HANDS: Final = len(SIDES)

@@ -23,7 +23,7 @@ from blender_handmocap.engine.models import model_file
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
 from blender_handmocap.engine.see.landmarks import HAND_MODEL
-from blender_handmocap.engine.see.pair_crop import SeenPair, given
+from blender_handmocap.engine.see.pair_given import SeenPair, given
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS, Trunk
 from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of

@@ -25,6 +25,7 @@ from ..take import HandTrack, State, Take
 from .crops import Array, Image
 from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
+from .exchange import believed, slot_of
 from .fusion import is_easy, observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .judge import load_or_explain as load_judge_or_explain
@@ -80,8 +81,8 @@ class Seer:
         self._tracker = Tracker(PalmDetector(self.runtime, finder), self._hands, _plan(settings.mode), area)
         wanted = settings.pair_eyes and settings.hands in ("auto", "both")
         maps, self._maps_note = load_maps_or_explain(self.runtime) if wanted and settings.maps else (None, "")
-        both, self._both_note = load_pair_crop_or_explain(self.runtime, maps) if wanted else (None, "")
         live = settings.mode == "live"
+        both, self._both_note = load_pair_crop_or_explain(self.runtime, maps, mirror=not live) if wanted else (None, "")
         self.watch = None if both is None else PairWatch(both, lost_only=live, partners=settings.mode == "best")
         """looks at both hands at once where they are near each other"""
         self.read: PairReading | None = None
@@ -132,6 +133,11 @@ class Seer:
             while len(self._past) > min(_BACK, _BACK_BYTES // max(image.nbytes, 1)):
                 self._past.pop()
         self.read = self._both(image, time, expected)
+        if self.read is not None and self.read.exchanged:
+            for (track, _), hand in zip(seen, expected, strict=True):
+                slot = slot_of(hand.points, self.read.points)
+                if slot is not None:
+                    self._tracker.is_of(track, slot)
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
         return seen
@@ -217,14 +223,16 @@ def take_from(
     """The take of everything seen (`Records.arrays`, joined) by `seer`: sides decided over the whole clip."""
     count = records["count"]
     picture = np.repeat(np.arange(len(count)), count)
+    points, readings = records["points2d"].astype(np.float64), Readings.of(records)
+    right = records["right"].astype(np.float64)
     labels = decide_sides(
         Sightings(
             frame=picture,
             time=records["time"][picture],
             track=records["track"],
-            right=records["right"].astype(np.float64),
+            right=believed(right, points, picture, readings.frame, readings.points, readings.exchanged),
             confidence=records["confidence"].astype(np.float64),
-            points=records["points2d"].astype(np.float64),
+            points=points,
         ),
         settings.hands,
         ordered=settings.mode != "stills",
@@ -268,7 +276,7 @@ def take_from(
     )
     if seer is not None and seer.watch is not None:
         ordered = settings.mode != "stills"
-        take = with_readings(take, Readings.of(records), seer.watch.network.calibration, ordered=ordered)
+        take = with_readings(take, readings, seer.watch.network.calibration, ordered=ordered)
         if seer.watch.network.maps is not None:
             take = with_maps(take, records, seer.watch.network.maps.calibration)
     return take if seer is None or seer.pair is None else with_pair(take, seer.pair)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 from ..errors import ModelFileError
-from ..hand.names import CONTACT_PARTS, KEYPOINT_COUNT, SIDES
+from ..hand.names import CONTACT_PARTS, KEYPOINT_COUNT
 from ..models import model_cards
 from ..runtime import Network, Runtime
 from .crops import HAND_INPUT, Array, Image, cut, points_in_picture, turned, wrapped
@@ -30,7 +30,8 @@ from .detnet import TAPS
 from .fusion import ray_rotation
 from .maps import MapsNet, MapsReading
 from .observation import Observation
-from .pair import palm_bone, placed_by_size
+from .pair import palm_bone
+from .pair_given import HANDS, Given, SeenPair, given, mirrored
 
 log = logging.getLogger("handmocap.see")
 
@@ -39,7 +40,6 @@ PAIR_TRUNK_MODEL: Final = "pair_trunk"
 CALIBRATION_KEY: Final = "calibration"
 """Where the file keeps how far its errors are to be believed: constants that belong to the weights."""
 PARTS: Final = len(CONTACT_PARTS)
-HANDS: Final = len(SIDES)
 
 _OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact")
 _BOTH_ENLARGED: Final = 1.35
@@ -51,16 +51,8 @@ _AGREEMENT: Final = 0.6
 _UPRIGHT: Final = math.pi / 2
 _LEAST_SIGMA: Final = 0.02
 """palm lengths"""
-_FARTHEST: Final = 4.0
-"""palm lengths between the wrists that are told at most"""
 _KNUCKLES: Final = (5, 9, 13, 17)
 
-POINT_FEATURES: Final = 13
-"""of a point: place in the crop, form, place in its hand, place to the other hand, log errors, what is known"""
-PAIR_FEATURES: Final = 10
-"""of both hands: palm length in the crop, way between the wrists by sizes, log sizes, what is known, focal length"""
-_USUAL_REACH: Final = 0.16
-"""crop shares a palm length measures where no hand is known"""
 PRESENT: Final = 0.5
 """presence from which a hand is in the crop, and both belong together"""
 _ONE_HAND: Final = 0.2
@@ -137,6 +129,8 @@ class PairReading:
     """what every cell of the crop shows; None: not asked for"""
     partner: bool = False
     """read beside a single hand whose partner nobody saw: believed only where it is read for long"""
+    exchanged: bool = False
+    """each hand was read where the other one was said to be"""
 
     @property
     def both(self) -> bool:
@@ -240,84 +234,6 @@ def _logit(probability: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class SeenPair:
-    """What is known of both hands of B crops before the network looks; hands in the order of SIDES."""
-
-    points: Array
-    """(B, 2, 21, 2) crop shares 0..1, in the definition of a take's points"""
-    error: Array
-    """(B, 2, 21) expected, the same unit"""
-    form: Array
-    """(B, 2, 21, 3) relative to the wrist, palm lengths, axes of a camera that looks along the crop's own ray"""
-    form_error: Array
-    """(B, 2, 21)"""
-    known: NDArray[np.bool_]
-    """(B, 2) whether anything is known of a hand; the rest says nothing otherwise"""
-    focal: Array
-    """(B,) focal length in sides of the crop"""
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the network is given beside the taps; as heads of training.pair read it."""
-
-    seen: NDArray[np.float32]
-    """(B, 2, 21, 2) crop shares"""
-    points: NDArray[np.float32]
-    """(B, 2, 21, POINT_FEATURES)"""
-    pair: NDArray[np.float32]
-    """(B, PAIR_FEATURES)"""
-
-
-def given(seen: SeenPair) -> Given:
-    """The features of what is known."""
-    known = seen.known[..., None]
-    middle = np.where(known, seen.points.mean(2), 0.0)
-    count = np.maximum(seen.known.sum(1), 1)[:, None]
-    # A hand of which nothing is known is looked for from where the other one is.
-    somewhere = np.where(seen.known.any(1)[:, None], middle.sum(1) / count, 0.5)
-    middle = np.where(known, middle, somewhere[:, None])
-    points = np.where(known[..., None], seen.points, middle[:, :, None])
-    form = np.where(known[..., None], seen.form, 0.0)
-    flat = form[..., :2] - form[..., :2].mean(2, keepdims=True)
-    spread = np.maximum((flat**2).sum((2, 3)), 1e-2)
-    size = np.clip((flat * (points - middle[:, :, None])).sum((2, 3)) / spread, 0.02, 0.6)
-    reach = np.where(seen.known.any(1), np.where(seen.known, size, 0.0).sum(1) / count[:, 0], _USUAL_REACH)
-    unit = reach[:, None, None]
-    both = seen.known.all(1)
-    vector = np.zeros((len(points), 3))
-    if both.any():
-        rays = (points[both] - 0.5) / seen.focal[both, None, None, None]
-        weight = 1.0 / np.maximum(seen.error[both] / seen.focal[both, None, None], 1e-6) ** 2
-        place = placed_by_size(form[both], rays, weight)
-        vector[both] = np.clip(place[:, 0] - place[:, 1], -_FARTHEST, _FARTHEST)
-    told = np.broadcast_to(known[..., None], (*points.shape[:3], 1)).astype(np.float64)
-    features = (
-        points - 0.5,
-        form,
-        (points - middle[:, :, None]) / unit[..., None],
-        (points - middle[:, ::-1, None]) / unit[..., None],
-        np.log(np.clip(np.where(known, seen.error, 1.0) / unit, 0.01, 10.0))[..., None],
-        np.log(np.clip(np.where(known, seen.form_error, 1.0), 0.01, 1.0))[..., None],
-        told,
-        told * told[:, ::-1],
-    )
-    pair = (
-        reach[:, None],
-        vector,
-        np.where(seen.known, np.log(size / reach[:, None]), 0.0),
-        seen.known.astype(np.float64),
-        both[:, None].astype(np.float64),
-        np.log(np.maximum(seen.focal, 0.1))[:, None],
-    )
-    return Given(
-        seen=points.astype(np.float32),
-        points=np.concatenate(features, axis=-1).astype(np.float32),
-        pair=np.concatenate(pair, axis=-1).astype(np.float32),
-    )
-
-
-@dataclass(frozen=True)
 class Expected:
     """What is known of one hand of a picture, in the definition of a take's points."""
 
@@ -341,15 +257,16 @@ class Expected:
 class PairCropNet:
     """The trunk and the heads, ready to look."""
 
-    def __init__(self, trunk: Network, heads: Network, maps: MapsNet | None = None) -> None:
-        self._trunk, self._heads, self.maps = trunk, heads, maps
+    def __init__(self, trunk: Network, heads: Network, maps: MapsNet | None = None, *, mirror: bool = False) -> None:
+        """`mirror`: look at every crop's mirror image as well and take the mean, where there is time for that."""
+        self._trunk, self._heads, self.maps, self._mirror = trunk, heads, maps, mirror
         self.calibration = Calibration.from_text(heads.metadata.get(CALIBRATION_KEY))
 
     @classmethod
-    def load(cls, runtime: Runtime, maps: MapsNet | None = None) -> PairCropNet:
+    def load(cls, runtime: Runtime, maps: MapsNet | None = None, *, mirror: bool = False) -> PairCropNet:
         """The networks of models.toml; a missing or damaged file is refused in one sentence."""
         heads = runtime.network(PAIR_CROP_MODEL, outputs=_OUTPUTS)
-        return cls(runtime.network(PAIR_TRUNK_MODEL, outputs=TAPS), heads, maps)
+        return cls(runtime.network(PAIR_TRUNK_MODEL, outputs=TAPS), heads, maps, mirror=mirror)
 
     def look(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> PairReading | None:
         """What a picture (H, W, 3) shows of both hands, of which at least one is known; None if that is not numbers.
@@ -358,7 +275,7 @@ class PairCropNet:
         """
         crop = crop_of_pair([hand.points for hand in expected if hand is not None])
         picture = cut(image, crop, HAND_INPUT, replicate=True)[None]
-        taps = self._trunk(picture)
+        taps = self._trunk(np.concatenate([picture, picture[:, :, ::-1]]) if self._mirror else picture)
         reading = self.read(taps, crop, expected, camera)
         if reading is None or not reading.both:
             return reading
@@ -382,27 +299,30 @@ class PairCropNet:
         expected: Sequence[Expected | None],
         camera: Camera,
     ) -> PairReading | None:
-        """What the taps (1, C, H, W) of a crop say."""
+        """What the taps (1, C, H, W) of a crop say, or (2, C, H, W) those of the crop and of its mirror image."""
         turn = np.eye(3)
         turn[:2, :2] = turned(float(crop[4]))
         turn = ray_rotation(camera.rays(crop[:2])) @ turn
         focal = float(np.sqrt(abs(camera.K[0, 0] * camera.K[1, 1]))) / float(crop[2])
-        asked = given(_in_crop(expected, crop, turn, focal))
+        known = _in_crop(expected, crop, turn, focal)
+        asked = [given(known), given(mirrored(known))][: len(taps[next(iter(TAPS))])]
+        told = {name: np.concatenate([getattr(one, name) for one in asked]) for name in Given.__annotations__}
         shown = {name: taps[name] for name in TAPS}
-        out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
-        values = {name: value[0].astype(np.float64) for name, value in out.items()}
+        out = self._heads({**shown, "seen": told["seen"], "points_seen": told["points"], "pair": told["pair"]})
+        views = [{name: value[view].astype(np.float64) for name, value in out.items()} for view in range(len(asked))]
+        values = {name: np.mean([views[0][name], *(_mirrored(one)[name] for one in views[1:])], axis=0) for name in out}
         if not all(np.isfinite(value).all() for value in values.values()):
             return None
         points = points_in_picture((values["points"].reshape(-1, 2)) / HAND_INPUT, crop)
-        told = self.calibration
+        calibration = self.calibration
         # Variances along the crop's axes, turned: what is left of them along the camera's.
-        sigma = np.sqrt(turn**2 @ values["sigma"] ** 2) * told.sigma
+        sigma = np.sqrt(turn**2 @ values["sigma"] ** 2) * calibration.sigma
         return PairReading(
             crop=crop,
             points=points.reshape(HANDS, KEYPOINT_COUNT, 2),
-            error=values["error_2d"] * (told.error * float(crop[2]) / HAND_INPUT),
+            error=values["error_2d"] * (calibration.error * float(crop[2]) / HAND_INPUT),
             form=values["location"] @ turn.T,
-            form_error=values["error_3d"] * told.form_error,
+            form_error=values["error_3d"] * calibration.form_error,
             visible=values["visibility"],
             vector=turn @ values["vector"],
             sigma=np.maximum(sigma, _LEAST_SIGMA),
@@ -413,6 +333,22 @@ class PairCropNet:
         )
 
 
+def _mirrored(values: Mapping[str, Array]) -> dict[str, Array]:
+    """What was said of a mirror image, of the crop itself: the left hand is the right one."""
+    left, right, together, left_nearer = values["state"]
+    points = values["points"][::-1].copy()
+    points[..., 0] = HAND_INPUT - 1 - points[..., 0]
+    return {
+        "points": points,
+        "location": values["location"][::-1] * [-1.0, 1.0, 1.0],
+        "vector": values["vector"] * [1.0, -1.0, -1.0],
+        "sigma": values["sigma"],
+        "state": np.array([right, left, together, 1.0 - left_nearer]),
+        "contact": values["contact"].T,
+        **{name: values[name][::-1] for name in ("error_2d", "error_3d", "visibility")},
+    }
+
+
 def _in_crop(expected: Sequence[Expected | None], crop: Array, turn: Array, focal: float) -> SeenPair:
     """What is known of a picture's hands, in a crop's terms; `turn` (3, 3) takes the crop's axes to the camera's."""
     shape = (1, HANDS, KEYPOINT_COUNT)
@@ -421,19 +357,22 @@ def _in_crop(expected: Sequence[Expected | None], crop: Array, turn: Array, foca
     back, bone = turned(-float(crop[4])), palm_bone()
     for slot, hand in enumerate(expected):
         if hand is not None:
-            points[0, slot] = (hand.points - crop[:2]) @ back.T / crop[2] + 0.5
+            # The crop's middle falls on pixel size / 2, and its left edge on -0.5.
+            points[0, slot] = (hand.points - crop[:2]) @ back.T / crop[2] + 0.5 + 0.5 / HAND_INPUT
             error[0, slot] = hand.error / crop[2]
             form[0, slot] = (hand.form - hand.form[0]) @ turn * bone
             form_error[0, slot], known[0, slot] = hand.form_error * bone, True
     return SeenPair(points, error, form, form_error, known, np.array([focal]))
 
 
-def load_or_explain(runtime: Runtime, maps: MapsNet | None = None) -> tuple[PairCropNet | None, str]:
+def load_or_explain(
+    runtime: Runtime, maps: MapsNet | None = None, *, mirror: bool = False
+) -> tuple[PairCropNet | None, str]:
     """The network, or None and the one sentence that says why each hand is seen alone."""
     if PAIR_CROP_MODEL not in model_cards():
         return None, ""
     try:
-        return PairCropNet.load(runtime, maps), ""
+        return PairCropNet.load(runtime, maps, mirror=mirror), ""
     except ModelFileError as error:
         note = f"Hands that touch are seen one by one, less well: {error}"
         log.info("%s", note)

@@ -80,6 +80,7 @@ class Readings:
     present: Array
     together: Array
     partner: Array
+    exchanged: Array
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -113,6 +114,7 @@ READ_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "present": (2,),
     "together": (),
     "partner": (),
+    "exchanged": (),
 }
 _NONE: Final = {name: np.zeros((0, *shape)) for name, shape in READ_SHAPES.items()}
 

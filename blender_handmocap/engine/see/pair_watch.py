@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 from .crops import Image
+from .exchange import is_exchanged
 from .pair_crop import CERTAIN, PRESENT, Expected, PairCropNet, PairReading, distance_apart, longer_side
 
 _STALE: Final = 2.5
@@ -74,9 +75,10 @@ class PairWatch:
             return None
         left, right = reading.expected(self.network.calibration, doubt=_STALE)
         self.last = (left, right)
-        if near is not None:
-            self.time = time
-        return reading
+        if near is None:
+            return reading
+        self.time = time
+        return replace(reading, exchanged=is_exchanged(reading.points, [hand.points for hand in near]))
 
     def twin(self, image: Image, hands: Sequence[Expected], camera: Camera) -> int | None:
         """Index of the one of `hands` that is no hand of its own but the other one, seen twice; None: there is none.
