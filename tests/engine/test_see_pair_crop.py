@@ -202,7 +202,7 @@ def test_with_its_mirror_image_a_picture_and_that_one_say_the_same() -> None:
     np.testing.assert_allclose(239.0 - other.points[::-1, :, 0], one.points[..., 0], atol=0.05)
     np.testing.assert_allclose(other.points[::-1, :, 1], one.points[..., 1], atol=0.05)
     np.testing.assert_allclose(other.form[::-1] * flip, one.form, atol=5e-3)
-    np.testing.assert_allclose(other.error[::-1], one.error, rtol=1e-3)
+    np.testing.assert_allclose(other.error[::-1], one.error, rtol=2e-2)
     # From the left wrist to the right one it is the other way round.
     np.testing.assert_allclose(other.vector * -flip, one.vector, atol=1e-2)
     np.testing.assert_allclose(other.present[::-1], one.present, atol=1e-3)
@@ -284,9 +284,12 @@ def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None
 
 
 @needs_network
-@pytest.mark.parametrize(("error", "together", "found"), [(0.1, 1.0, True), (0.5, 1.0, False), (0.1, 0.85, False)])
-def test_the_partner_of_a_single_hand_must_be_all_but_certain(
-    network: PairCropNet, error: float, together: float, found: bool
+@pytest.mark.parametrize(
+    ("error", "together", "found", "often"),
+    [(0.1, 1.0, True, 6), (0.7, 1.0, False, 6), (0.1, 0.75, False, 6), (0.1, 0.3, False, 2)],
+)
+def test_the_partner_of_a_single_hand_must_be_certain(
+    network: PairCropNet, error: float, together: float, found: bool, often: int
 ) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
@@ -305,8 +308,8 @@ def test_the_partner_of_a_single_hand_must_be_all_but_certain(
         watch = PairWatch(network, partners=True)
         readings = [watch.step(picture, frame / 30.0, [right], CAMERA) for frame in range(6)]
         assert all((reading is not None and reading.partner) == found for reading in readings)
-        # Found, it is looked at closely in every picture; not found, it is not asked for again at once.
-        assert asked == ([[False, True], [True, True]] * 6 if found else [[False, True]] * 2)
+        # Found, it is looked at closely in every picture; where surely none is, it is not asked for again at once.
+        assert asked == ([[False, True], [True, True]] if found else [[False, True]]) * often
         assert watch.last is None
         blind = PairWatch(network)
         assert blind.step(picture, 0.0, [right], CAMERA) is None
@@ -318,7 +321,7 @@ def test_the_partner_of_a_single_hand_must_be_all_but_certain(
 def test_a_partner_that_was_read_is_believed_for_a_while(network: PairCropNet, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    together = iter(np.repeat([0.9, 1.0, 0.9, 0.7, 0.9, 0.7, 0.9], [2, 2, 6, 3, 2, 14, 8]))
+    together = iter(np.repeat([0.7, 1.0, 0.7, 0.55, 0.7, 0.55, 0.7], [2, 2, 6, 3, 2, 14, 11]))
     asked: list[float] = []
 
     def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
@@ -333,8 +336,8 @@ def test_a_partner_that_was_read_is_believed_for_a_while(network: PairCropNet, m
         read = watch.step(picture, frame / 30.0, [right], CAMERA) is not None
         found += [(asked[-1], read)] if len(asked) > before else []
     # Doubt is not enough for a stranger; once sure, it is, and a moment's denial is forgiven; a longer one is not.
-    assert found[:4] == [(0.9, False), (0.9, False), (1.0, True), (1.0, True)]
-    assert found[4:15] == [(0.9, True)] * 6 + [(0.7, False)] * 3 + [(0.9, True)] * 2
+    assert found[:4] == [(0.7, False), (0.7, False), (1.0, True), (1.0, True)]
+    assert found[4:15] == [(0.7, True)] * 6 + [(0.55, False)] * 3 + [(0.7, True)] * 2
     assert len(found) > 17 and not any(read for _, read in found[15:])
 
 
@@ -405,3 +408,33 @@ def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
             np.testing.assert_array_equal(value, getattr(two, key))
     other.restore(PairWatch(network).state())
     assert other.last is None
+
+
+@needs_network
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_beside_a_hand_that_is_sure_a_doubted_one_is_asked_for_anew(
+    network: PairCropNet, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    reading = a_pair(left, right, error=0.1)
+    asked: list[list[bool]] = []
+
+    def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
+        asked.append([one is not None for one in known])
+        return reading
+
+    monkeypatch.setattr(network, "look", look)
+    box = float(np.ptp(left.points, axis=0).max())
+    doubted = replace(left, points=left.points + (0.6 * box if elsewhere else 0.1 * box), confidence=0.1)
+    watch = PairWatch(network, partners=True)
+    read = watch.step(picture, 0.0, [doubted, replace(right, confidence=0.9)], CAMERA)
+    # Where it lies there after all, its points join as ever; elsewhere the one that was read stands for the hand.
+    assert read is not None and read.partner == elsewhere
+    assert asked == [[False, True], [True, True]] and watch.last is not None
+    # Two that are seen, or doubted, alike are both told of.
+    for certain in (0.9, 0.1):
+        asked.clear()
+        both = [replace(hand, confidence=certain) for hand in (doubted, right)]
+        plain = PairWatch(network, partners=True).step(picture, 0.0, both, CAMERA)
+        assert plain is not None and not plain.partner and asked == [[True, True]]

@@ -141,6 +141,23 @@ def test_a_partner_that_nobody_saw_is_filled_where_it_is_read_for_long() -> None
     assert not fleeting.left.state.any() and not fleeting.pair.valid.any()
 
 
+@pytest.mark.parametrize("confidence", [0.1, 0.6])
+def test_a_hand_that_is_doubted_gives_way_to_a_partner_read_elsewhere(confidence: float) -> None:
+    take = take_with(SIDES)
+    away = replace(take.left, seen2d=take.left.seen2d + 200.0, confidence=np.full(FRAMES, confidence))
+    take = replace(take, left=away)
+    reading = replace(a_reading(), partner=True)
+    found = with_readings(take, readings([0, 1, 2, 3], reading), SURE)
+    if confidence < 0.3:
+        np.testing.assert_allclose(found.left.seen2d[0], hand_points("left"), atol=1e-3)
+        assert (found.left.confidence > confidence).all() and found.pair.valid.all()
+    else:
+        np.testing.assert_array_equal(found.left.seen2d, away.seen2d)
+    # What was read of both as they were said to be changes no such hand, however it is doubted.
+    plain = with_readings(take, readings([0, 1, 2, 3], a_reading()), SURE)
+    np.testing.assert_array_equal(plain.left.seen2d, away.seen2d)
+
+
 def test_a_hole_that_is_bridged_anyway_is_not_filled() -> None:
     take = take_with(SIDES)
     state = take.left.state.copy()

@@ -168,21 +168,6 @@ def test_tiles_cover_the_picture() -> None:
     assert tiles_of(50, 40) == []
 
 
-def test_readings_of_both_hands_turn_a_side(networks: tuple, picture: np.ndarray) -> None:
-    eyes = tracker(networks)
-    watch(eyes, [picture] * 3)
-    first, other = eyes.tracks
-    slot = int(first.right < 0.5)
-    for _ in range(3):
-        eyes.is_of(first.id, slot)
-    turned, kept = eyes.tracks
-    assert (turned.right > 0.5) == bool(slot) and turned.id == first.id
-    assert kept.right == other.right
-    # What the hand itself shows brings it back.
-    watch(eyes, [picture] * 12)
-    assert (eyes.tracks[0].right > 0.5) == (first.right > 0.5)
-
-
 def test_same_hand_is_told_from_its_neighbour(networks: tuple, picture: np.ndarray) -> None:
     hands = watch(tracker(networks), [picture] * 2)[-1]
     assert are_same_hand(hands[0].seen, hands[0].seen)

@@ -25,7 +25,6 @@ from ..take import HandTrack, State, Take
 from .crops import Array, Image
 from .definitions import MEDIAPIPE
 from .detnet import load_or_explain
-from .exchange import believed, slot_of
 from .fusion import is_easy, observed
 from .identity import NOBODY, SideAssigner, Sightings, decide_sides
 from .judge import load_or_explain as load_judge_or_explain
@@ -133,11 +132,6 @@ class Seer:
             while len(self._past) > min(_BACK, _BACK_BYTES // max(image.nbytes, 1)):
                 self._past.pop()
         self.read = self._both(image, time, expected)
-        if self.read is not None and self.read.exchanged:
-            for (track, _), hand in zip(seen, expected, strict=True):
-                slot = slot_of(hand.points, self.read.points)
-                if slot is not None:
-                    self._tracker.is_of(track, slot)
         if self._motion is not None:
             self._motion.look(image, time, [observation.crop for _, observation in seen])
         return seen
@@ -223,16 +217,14 @@ def take_from(
     """The take of everything seen (`Records.arrays`, joined) by `seer`: sides decided over the whole clip."""
     count = records["count"]
     picture = np.repeat(np.arange(len(count)), count)
-    points, readings = records["points2d"].astype(np.float64), Readings.of(records)
-    right = records["right"].astype(np.float64)
     labels = decide_sides(
         Sightings(
             frame=picture,
             time=records["time"][picture],
             track=records["track"],
-            right=believed(right, points, picture, readings.frame, readings.points, readings.exchanged),
+            right=records["right"].astype(np.float64),
             confidence=records["confidence"].astype(np.float64),
-            points=points,
+            points=records["points2d"].astype(np.float64),
         ),
         settings.hands,
         ordered=settings.mode != "stills",
@@ -276,7 +268,7 @@ def take_from(
     )
     if seer is not None and seer.watch is not None:
         ordered = settings.mode != "stills"
-        take = with_readings(take, readings, seer.watch.network.calibration, ordered=ordered)
+        take = with_readings(take, Readings.of(records), seer.watch.network.calibration, ordered=ordered)
         if seer.watch.network.maps is not None:
             take = with_maps(take, records, seer.watch.network.maps.calibration)
     return take if seer is None or seer.pair is None else with_pair(take, seer.pair)

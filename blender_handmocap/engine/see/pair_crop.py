@@ -59,8 +59,12 @@ _ONE_HAND: Final = 0.2
 """mean distance of the points of both hands, in longer sides of a hand's box, below which they are one hand's"""
 _HIDDEN: Final = 0.8
 """the same, below which one hand may hide the other; farther off it would have been seen"""
-CERTAIN: Final = 0.97
-_CERTAIN_ERROR: Final = 0.4
+SAME_HAND: Final = 0.35
+"""mean distance of the points, in shares of a hand's box, up to which an observation and a reading are of one hand"""
+DOUBTED: Final = 0.3
+"""confidence under which a hand gives way to a partner that was read elsewhere"""
+CERTAIN: Final = 0.8
+_CERTAIN_ERROR: Final = 0.6
 """least probabilities, and largest mean expected error in shares of the hand's box, for a partner that nobody saw"""
 
 
@@ -129,8 +133,6 @@ class PairReading:
     """what every cell of the crop shows; None: not asked for"""
     partner: bool = False
     """read beside a single hand whose partner nobody saw: believed only where it is read for long"""
-    exchanged: bool = False
-    """each hand was read where the other one was said to be"""
 
     @property
     def both(self) -> bool:
@@ -247,11 +249,13 @@ class Expected:
     """(21,)"""
     right: float
     """0..1: it is a right hand"""
+    confidence: float = 1.0
+    """0..1: it is where it is said to be"""
 
     @classmethod
     def of(cls, seen: Observation, right: float) -> Expected:
         """An observation of a hand that is a right one with this probability."""
-        return cls(seen.points2d, seen.sigma2d, seen.points3d, seen.sigma3d, right)
+        return cls(seen.points2d, seen.sigma2d, seen.points3d, seen.sigma3d, right, seen.confidence)
 
 
 class PairCropNet:

@@ -18,19 +18,17 @@ from ..take import HandTrack, PairTrack, State, Take
 from .crops import Array
 from .fusion import visibility
 from .observation import Observation
-from .pair_crop import Calibration, PairReading
+from .pair_crop import DOUBTED, SAME_HAND, Calibration, PairReading
 
 Mask = NDArray[np.bool_]
 
 _CHANGED: Final = ("state", "confidence", "seen2d", "seen2d_sigma", "seen3d", "seen3d_sigma", "visibility")
 """what of a track readings change"""
-_SAME: Final = 0.35
-"""mean distance of the points, in shares of a hand's box, up to which an observation and a reading are of one hand"""
 _PATIENCE: Final = 4.0
 """an observed point so many expected errors from where it was read counts half"""
 _LEAST_TOGETHER: Final = 0.7
 """probability that both hands are a pair from which a hand that was not seen is taken from a reading"""
-_LEAST_CONFIDENCE: Final = 0.1
+_LEAST_CONFIDENCE: Final = 0.03
 """... and confidence of its points"""
 _AROUND: Final = 0.25
 """seconds before and after a frame ..."""
@@ -80,7 +78,6 @@ class Readings:
     present: Array
     together: Array
     partner: Array
-    exchanged: Array
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -114,7 +111,6 @@ READ_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "present": (2,),
     "together": (),
     "partner": (),
-    "exchanged": (),
 }
 _NONE: Final = {name: np.zeros((0, *shape)) for name, shape in READ_SHAPES.items()}
 
@@ -140,12 +136,13 @@ def with_readings(
         return take
     confidence, same = _looked_at(take, readings, calibration)
     # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed.
+    partner = readings.partner > 0.5
+    same[_doubted(take, readings, confidence, same)] = np.nan
     own = same[:, [0, 1], [0, 1]]
     other = same[:, [0, 1], [1, 0]]
-    fits = ~(own > _SAME)
-    swapped = (own > other) & (own > _SAME)
+    fits = ~(own > SAME_HAND)
+    swapped = (own > other) & (own > SAME_HAND)
     trusted = ~swapped.any(1)
-    partner = readings.partner > 0.5
     standing = ~partner
     chosen: dict[Side, tuple[Mask, Mask]] = {}
     for slot, side in enumerate(SIDES):
@@ -183,6 +180,14 @@ def _looked_at(take: Take, readings: Readings, calibration: Calibration) -> tupl
         for slot, side in enumerate(SIDES):
             same[here, slot] = _agreement(take.track(side), part.frame, points)
     return confidence, same
+
+
+def _doubted(take: Take, readings: Readings, confidence: Array, same: Array) -> Mask:
+    """(R, 2) hands that were hardly seen, elsewhere than a partner was read that is surer than they are."""
+    seen = np.stack([take.track(side).confidence[readings.frame] for side in SIDES], axis=1)
+    elsewhere = same[:, [0, 1], [0, 1]] > SAME_HAND
+    surer = (seen < DOUBTED) & (confidence >= np.maximum(seen, _LEAST_CONFIDENCE))
+    return np.asarray(elsewhere & surer & (readings.partner > 0.5)[:, None])
 
 
 def _changed(

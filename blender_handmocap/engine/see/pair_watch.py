@@ -13,16 +13,25 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 from .crops import Image
-from .exchange import is_exchanged
-from .pair_crop import CERTAIN, PRESENT, Expected, PairCropNet, PairReading, distance_apart, longer_side
+from .pair_crop import (
+    CERTAIN,
+    DOUBTED,
+    PRESENT,
+    SAME_HAND,
+    Expected,
+    PairCropNet,
+    PairReading,
+    distance_apart,
+    longer_side,
+)
 
 _STALE: Final = 2.5
 """by which the errors of a pair grow until the next picture"""
 _ASKED_AGAIN: Final = 0.15
-"""seconds until the partner of a single hand is asked for again after none was found"""
+"""seconds until the partner of a single hand is asked for again after there was surely none"""
 _BELIEVED: Final = 0.15
 """seconds for which a partner that was read is believed in"""
-_STILL_CERTAIN: Final = 0.8
+_STILL_CERTAIN: Final = 0.6
 """the probabilities it then needs"""
 _NEAR: Final = 0.8
 """hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
@@ -32,6 +41,8 @@ _SURE_SIDE: Final = 0.97
 """Two hands whose sides are as sure and not the same are two."""
 _NO_PARTNER: Final = 0.9
 """up to which probability of a partner two doubtful hands are one"""
+_SURE: Final = 0.5
+"""confidence of a hand beside which another one, that is doubted, is asked for anew"""
 _REMEMBERED: Final = 0.6
 """seconds for which a pair that was seen tells where to look for it"""
 
@@ -63,6 +74,9 @@ class PairWatch:
             left, right = (replace(hand, error=hand.error * _STALE) for hand in near)
             self.last, self.time = (left, right), time
             return None
+        beside = None if near is None else self._beside_the_sure_one(image, time, near, camera)
+        if beside is not None:
+            return beside
         expected: Sequence[Expected] | None = near or self._remembered(hands)
         if expected is None:
             return self._partner(image, time, hands, camera)
@@ -75,10 +89,9 @@ class PairWatch:
             return None
         left, right = reading.expected(self.network.calibration, doubt=_STALE)
         self.last = (left, right)
-        if near is None:
-            return reading
-        self.time = time
-        return replace(reading, exchanged=is_exchanged(reading.points, [hand.points for hand in near]))
+        if near is not None:
+            self.time = time
+        return reading
 
     def twin(self, image: Image, hands: Sequence[Expected], camera: Camera) -> int | None:
         """Index of the one of `hands` that is no hand of its own but the other one, seen twice; None: there is none.
@@ -99,24 +112,43 @@ class PairWatch:
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What is read beside a hand whose partner nobody saw: hidden from the first picture on, perhaps.
 
-        Of several hands, all of one side, the surest one is asked beside.
+        Of several hands the surest one is asked beside, unless one of the other side is seen as well.
         """
-        slots = {int(hand.right >= PRESENT) for hand in hands}
-        if not self.partners or len(slots) != 1 or time < self.again:
+        if not self.partners or not hands or time < self.again:
             return None
-        slot = slots.pop()
+        surest = max(hands, key=_sureness)
+        slot = int(surest.right >= PRESENT)
+        rivals = [hand.confidence for hand in hands if int(hand.right >= PRESENT) != slot]
+        if rivals and (max(rivals) >= DOUBTED or surest.confidence < _SURE):
+            return None
         known: list[Expected | None] = [None, None]
-        known[slot] = min(hands, key=lambda hand: float(hand.error.mean()) / max(longer_side(hand.points), 1.0))
+        known[slot] = surest
         reading = self.network.look(image, known, camera)
         believed = time <= self.believed
         if reading is None or not reading.is_sure_of(1 - slot, _STILL_CERTAIN if believed else CERTAIN):
-            if not believed:
+            if not believed and (reading is None or reading.together < PRESENT):
                 self.again = time + _ASKED_AGAIN
             return None
         self.believed = time + _BELIEVED
         known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
         closer = self.network.look(image, known, camera)
         return None if closer is None or not closer.both else replace(closer, partner=True)
+
+    def _beside_the_sure_one(
+        self, image: Image, time: float, near: Sequence[Expected], camera: Camera
+    ) -> PairReading | None:
+        """What is read beside one of two near hands, where that is seen well and the other one hardly: where it is
+        wrongly said to be, it would be read. None: both are to be told of."""
+        doubted = min(near, key=lambda hand: hand.confidence)
+        if doubted.confidence >= DOUBTED or max(hand.confidence for hand in near) < _SURE:
+            return None
+        reading = self._partner(image, time, near, camera)
+        if reading is None:
+            return None
+        left, right = reading.expected(self.network.calibration, doubt=_STALE)
+        self.last, self.time = (left, right), time
+        lies_there = min(distance_apart(doubted.points, hand.points) for hand in (left, right)) <= SAME_HAND
+        return replace(reading, partner=not lies_there)
 
     def _remembered(self, hands: Sequence[Expected]) -> list[Expected] | None:
         """Where both hands should be: those that were found, and the others as they were seen last."""
@@ -142,10 +174,16 @@ class PairWatch:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from a `state`."""
         rows = [{f.name: state[f"pair_{f.name}"][k] for f in fields(Expected)} for k in range(len(state["pair_right"]))]
-        hands = [Expected(**{**row, "right": float(row["right"])}) for row in rows]
+        hands = [
+            Expected(**{**row, "right": float(row["right"]), "confidence": float(row["confidence"])}) for row in rows
+        ]
         self.last = (hands[0], hands[1]) if hands else None
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
         self.believed = float(state["pair_believed"])
+
+
+def _sureness(hand: Expected) -> tuple[float, float]:
+    return hand.confidence, -float(hand.error.mean()) / max(longer_side(hand.points), 1.0)
 
 
 def _nearest_two(hands: Sequence[Expected]) -> list[Expected] | None:

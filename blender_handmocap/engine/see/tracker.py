@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from .crops import Array, Image, difference
-from .exchange import moved
 from .judge import Judgement, logit
 from .landmarks import HandNetwork, SeenHand
 from .palms import Palm, PalmDetector
@@ -71,8 +70,6 @@ _SIDE_LEARNT: Final = 0.4
 _SIDE_LIMIT: Final = 6.0
 _SIDE_STEP: Final = 3.0
 """How a track's side follows the looks, in logits: a known side stands against four or five looks in a row."""
-_SIDE_READ: Final = 3.0
-"""... and one reading of both hands that contradicts it"""
 _SIDE_DOUBT: Final = 1.5
 """Logit of handedness under which a new hand is shown both ways, as a right and as a left one."""
 _OPPOSITE: Final = 0.6
@@ -186,12 +183,6 @@ class Tracker:
         self.tracks = [one for one in self.tracks if one.id != number]
         self.adopted = [one for one in self.adopted if one != number]
         self.refused.append(Refused(gone.crop, time))
-
-    def is_of(self, number: int, slot: int) -> None:
-        """A track was read to be the hand of SIDES[slot] from a picture of both; two or three readings turn it."""
-        self.tracks = [
-            replace(one, right=moved(one.right, slot, _SIDE_READ)) if one.id == number else one for one in self.tracks
-        ]
 
     def traced_back(self, number: int, past: Iterable[Past]) -> list[tuple[int, TrackedHand]]:
         """An adopted track in the pictures before it was found, newest first, until it is lost: (pictures ago, hand).
