@@ -93,6 +93,32 @@ def test_what_is_sure_or_far_is_not_asked_about(watch: PairWatch, truth: Take, c
     assert watch.twin(picture(APART), [left, replace(other, right=0.5)], camera) == 1
 
 
+def test_what_is_hardly_seen_on_the_forearm_of_a_hand_is_none(
+    watch: PairWatch, truth: Take, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = hands(truth, APART)[0]
+    palm = left.points[0] - left.points[9]
+    # Its knuckles point to the wrist, as where a sleeve begins.
+    seam = replace(left, points=2 * left.points[0] - left.points + 0.5 * palm, right=1.0, confidence=0.4)
+    image = picture(APART)
+    assert watch.twin(image, [left, seam], camera) == 1
+    assert watch.twin(image, [seam, left], camera) == 0
+    # Neither is one that is seen well, nor one on the fingers' side, nor one beside a hand that is doubtful itself.
+    assert watch.twin(image, [left, replace(seam, confidence=0.9)], camera) is None
+    beyond = replace(seam, points=left.points - 2.5 * palm)
+    assert watch.twin(image, [replace(left, right=0.01), replace(beyond, right=0.99)], camera) is None
+    assert watch.twin(image, [replace(left, confidence=0.5), seam], camera) is None
+    # Where the network sees a second hand, there is one.
+    look = watch.network.look
+
+    def two(*given: object) -> object:
+        reading = look(*given)  # type: ignore[arg-type]
+        return None if reading is None else replace(reading, together=0.3)
+
+    monkeypatch.setattr(watch.network, "look", two)
+    assert watch.twin(image, [left, seam], camera) is None
+
+
 def test_a_twin_is_followed_no_longer(truth: Take, camera: Camera) -> None:
     seer = Seer(camera, Settings(eyes="both", device="cpu", threads=1))
     image = picture(APART)

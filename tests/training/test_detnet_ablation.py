@@ -79,7 +79,7 @@ def test_cases_that_go_on_start_where_the_first_one_ended(root: Path, tmp_path: 
     for name in ("longer", "tuned"):
         # No crops: what was judged is what was started from; the tuned blocks begin without a say.
         row = ablation.trained(tmp_path / name, ablation.CASES[name], replace(config, samples=0), shards)
-        run = ablation.Run(tmp_path / name, replace(config, stage=ablation.CASES[name].stage), shards, None)
+        run = ablation.Run(tmp_path / name, replace(config, stage=ablation.CASES[name].stage), shards, ())
         assert (run.network.heads.own is not None) == (name == "tuned")
         assert row["PA"] == pytest.approx(judged_again(end, shards, run)["PA"], rel=1e-5)
 
@@ -92,7 +92,7 @@ def judged_again(state: dict[str, torch.Tensor], shards: Shards, run: ablation.R
 
 def test_judges_are_the_held_out_drawn_rows_whatever_the_case_trains_on(root: Path, tmp_path: Path) -> None:
     shards = Shards.open(find(root), list(TAPS))
-    run = ablation.Run(tmp_path, ablation.Config(channels=8, batch=8), shards, None)
+    run = ablation.Run(tmp_path, ablation.Config(channels=8, batch=8), shards, ())
     names = np.repeat([folder.name for folder in shards.folders], np.diff(shards.starts))
     judges = ablation.judges_of(run)
     assert set(names[judges]) == {"train-000-00000"} and not set(judges) & set(run.training)

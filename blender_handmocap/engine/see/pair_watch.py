@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..camera import Camera
-from .crops import Image
+from .crops import Array, Image
 from .pair_crop import (
     CERTAIN,
     DOUBTED,
@@ -43,6 +43,12 @@ _NO_PARTNER: Final = 0.9
 """up to which probability of a partner two doubtful hands are one"""
 _SURE: Final = 0.5
 """confidence of a hand beside which another one, that is doubted, is asked for anew"""
+_SEEN_WELL: Final = 0.6
+"""confidence of a hand on whose forearm another one, that has less, is doubtful"""
+_SURELY_NONE: Final = 0.05
+"""probability of a second hand under which that is no hand"""
+_FOREARM: Final = 0.5
+"""palm lengths it is wide to either side at the wrist, and by which it may stray a palm length farther"""
 _REMEMBERED: Final = 0.6
 """seconds for which a pair that was seen tells where to look for it"""
 
@@ -94,12 +100,22 @@ class PairWatch:
         return reading
 
     def twin(self, image: Image, hands: Sequence[Expected], camera: Camera) -> int | None:
-        """Index of the one of `hands` that is no hand of its own but the other one, seen twice; None: there is none.
+        """Index of the one of `hands` that is no hand of its own but the other one, seen twice, or its forearm; None:
+        there is none.
 
-        What lies on another hand and is not surely of the other side is doubtful.
+        What lies on another hand and is not surely of the other side is doubtful, and so is what is hardly seen where
+        the forearm of one must be that is seen well.
         """
         near = _nearest_two(hands)
-        if near is None or (near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE):
+        if near is None:
+            return None
+        doubted, sure = sorted(near, key=lambda hand: hand.confidence)
+        if doubted.confidence < _SEEN_WELL <= sure.confidence and _on_forearm(doubted.points, sure.points):
+            known = [sure, None] if sure.right < PRESENT else [None, sure]
+            reading = self.network.look(image, known, camera)
+            if reading is not None and reading.together < _SURELY_NONE:
+                return next(index for index, hand in enumerate(hands) if hand is doubted)
+        if near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE:
             return None
         if distance_apart(near[0].points, near[1].points) > _OVER:
             return None
@@ -180,6 +196,16 @@ class PairWatch:
         self.last = (hands[0], hands[1]) if hands else None
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
         self.believed = float(state["pair_believed"])
+
+
+def _on_forearm(points: Array, hand: Array) -> bool:
+    """Whether the middle of points (21, 2) lies behind the wrist of a hand (21, 2), where its forearm is."""
+    palm = hand[0] - hand[9]
+    length = max(float(np.linalg.norm(palm)), 1.0)
+    away = (points.mean(0) - hand[0]) / length
+    along = float(away @ palm) / length
+    across = float(np.linalg.norm(away - along * palm / length))
+    return along > 0.0 and across < _FOREARM * (1.0 + along)
 
 
 def _sureness(hand: Expected) -> tuple[float, float]:
