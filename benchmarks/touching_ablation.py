@@ -78,6 +78,8 @@ _LOOSE: Final = 1e3
 """a sigma of which nothing is left"""
 _NO_TIME: Final[dict[str, Any]] = {"clip_rotation": _LOOSE, "clip_translation": _LOOSE, "clip_angle": _LOOSE}
 _GAUSSIANS: Final[dict[str, Any]] = {"collision_sigma": _LOOSE, "gaussian_sigma": 0.3}
+_IMPLAUSIBLE: Final = 5.84
+"""distance of the prior beyond which one recorded hand in a hundred lies"""
 _FINGERS: Final = 0.5
 """sigma of the overlap of one hand's fingers"""
 
@@ -96,6 +98,7 @@ def rows(full: FitSettings = FULL) -> dict[str, FitSettings]:
         "shipped, no limits": replace(plain, limit_sigma=_LOOSE),
         "shipped, no pose prior": replace(plain, prior_weight=1e-4),
         "shipped, no time": replace(plain, **_NO_TIME),
+        "shipped and recovery": replace(plain, recovery=_IMPLAUSIBLE),
         "only points": replace(
             plain, order=False, contact=False, relative_robust=1e-3, collision_sigma=_LOOSE, prior_weight=1e-4
         ),

@@ -95,3 +95,21 @@ def test_the_usual_steps_are_enough_for_a_tenth_of_a_degree() -> None:
     usual, long = solve(made.take), solve(made.take, fit=replace(FitSettings(), clip_steps=30))
     for side in ("left", "right"):
         assert rotation_error(usual.track(side), long.track(side)).max() < 0.1
+
+
+def test_poses_that_hands_do_not_take_are_tried_again_and_kept_only_where_that_is_cheaper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = scene(12, noise=1.5, seed=33)
+    costs, starts = [], []
+    real = hypotheses._other_starts
+    monkeypatch.setattr(hypotheses, "_other_starts", lambda *given: starts.append(len(found := real(*given))) or found)
+    for recovery in (np.inf, 1.5):
+        energy, _ = clip.energies(free_hands(), made.take, replace(FitSettings(), recovery=recovery))
+        hand = clip._hand(made.take, "right")
+        assert hand is not None
+        seen = hand.seen(np.arange(12), energy.chain, energy.settings)
+        costs.append(hypotheses.independent(energy, seen, thorough=True).cost)
+    # Beside the usual fingers and the form mirrored in depth: what was found, brought nearer to the usual pose.
+    assert starts == [2, 3]
+    assert (costs[1] <= costs[0] + 1e-9).all()

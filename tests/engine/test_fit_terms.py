@@ -161,6 +161,21 @@ def test_prior_is_lowest_at_its_mean_and_merging_changes_a_constant(chain: Chain
     np.testing.assert_allclose(recorded.evaluate(angles)[1] + coupled.evaluate(angles)[1], merged.evaluate(angles)[1])
 
 
+def test_only_poses_beyond_a_distance_are_brought_back_to_it(chain: Chain) -> None:
+    prior = pose_prior.merged(chain, FitSettings())
+    away = np.random.default_rng(4).normal(size=(22, 5)) * np.array([0.0, 0.01, 0.5, 1.0, 3.0])
+    angles = prior.mean[:, None] + away
+    distance = np.sqrt(prior.evaluate(angles)[0])
+    limit = float(distance[2]) * 1.01
+    back = prior.brought_within(angles, limit)
+    np.testing.assert_array_equal(np.sqrt(prior.evaluate(back)[0]) <= limit * (1 + 1e-9), True)
+    np.testing.assert_allclose(back[:, :3], angles[:, :3])
+    np.testing.assert_allclose(np.sqrt(prior.evaluate(back[:, 3:])[0]), limit)
+    # Along the way to the mean, all joints alike.
+    share = (back - prior.mean[:, None])[:, 4] / away[:, 4]
+    np.testing.assert_allclose(share, share[0])
+
+
 def test_prediction_continues_the_last_motion() -> None:
     before = random_state(1)
     step = np.zeros((31, 1))

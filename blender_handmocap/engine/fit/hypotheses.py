@@ -43,12 +43,13 @@ class Candidates:
 def independent(energy: Energy, seen: Seen, *, thorough: bool = False) -> solver.Solution:
     """The best end of several starts a frame, frames without order; all frames if `thorough`, else the doubtful."""
     first = solver.minimise(energy, start.closed_form(energy.chain, seen, energy.settings), seen, steps=_STEPS)
-    index = np.arange(seen.count) if thorough else np.flatnonzero(_costly(first.cost))
+    doubted = _costly(first.cost) | _implausible(energy, first.state)
+    index = np.arange(seen.count) if thorough else np.flatnonzero(doubted)
     if not index.size:
         return first
     part = seen.take(index)
     state, cost = first.state, first.cost.copy()
-    for other in _other_starts(energy, part):
+    for other in _other_starts(energy, part, first.state.take(index)):
         end = solver.minimise(energy, other, part, steps=_STEPS)
         better = np.flatnonzero(end.cost < cost[index])
         state = state.put(index[better], end.state.take(better))
@@ -60,11 +61,11 @@ def candidates(energy: Energy, seen: Seen, time: Array) -> Candidates:
     """Several ends for doubtful frames of one hand in order of time (T,) seconds, one for the others."""
     chain, settings = energy.chain, energy.settings
     found = solver.minimise(energy, start.closed_form(chain, seen, settings), seen, steps=_STEPS)
-    doubtful = _spread(_costly(found.cost) | _jumps(found.state, time), 2)
+    doubtful = _spread(_costly(found.cost) | _jumps(found.state, time) | _implausible(energy, found.state), 2)
     states, costs = [found.state], [found.cost]
     if doubtful.size:
         part = seen.take(doubtful)
-        for other in _other_starts(energy, part):
+        for other in _other_starts(energy, part, found.state.take(doubtful)):
             end = solver.minimise(energy, other, part, steps=_STEPS)
             states.append(found.state.put(doubtful, end.state))
             cost = np.full(seen.count, np.inf)
@@ -142,12 +143,23 @@ def _spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.intp]:
     return np.flatnonzero(wide)
 
 
-def _other_starts(energy: Energy, seen: Seen) -> list[HandState]:
-    """Fingers as they usually are, and the form mirrored in depth."""
-    return [
+def _implausible(energy: Energy, state: HandState) -> NDArray[np.bool_]:
+    """Poses farther from the usual one than hands are."""
+    return np.asarray(energy.prior.evaluate(state.angles)[0] > energy.settings.recovery**2)
+
+
+def _other_starts(energy: Energy, seen: Seen, found: HandState) -> list[HandState]:
+    """Fingers as they usually are, the form mirrored in depth, and the poses that were found, brought back to those
+    that hands take where they are none."""
+    starts = [
         start.closed_form(energy.chain, seen, energy.settings, energy.prior.mean),
         start.closed_form(energy.chain, start.flipped(seen), energy.settings),
     ]
+    if _implausible(energy, found).any():
+        angles = energy.prior.brought_within(found.angles, energy.settings.recovery)
+        back = HandState(found.root, found.translation, angles, found.nuisance)
+        starts.append(start.placed(energy.chain, back, seen, energy.settings))
+    return starts
 
 
 def _from_neighbours(

@@ -36,6 +36,8 @@ class FitSettings:
     """of the Gaussian over hinge angles, as a factor on its cost"""
     prior_floor: float = 6.0 * _DEGREE
     """added to the prior's spread in every direction"""
+    recovery: float = math.inf
+    """distance from the usual pose, as the prior measures it, from which a frame is tried again from that distance"""
     coupling_ratio: float = 0.6
     """a finger's last joint bends by about this share of its middle one"""
     coupling_sigma: float = 20.0 * _DEGREE

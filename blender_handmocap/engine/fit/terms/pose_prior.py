@@ -41,6 +41,12 @@ class Gaussian:
         gradient = self.precision @ away
         return (away * gradient).sum(0), gradient
 
+    def brought_within(self, angles: Array, distance: float) -> Array:
+        """Angles (A, B), those farther from the mean than a Mahalanobis distance scaled back to it."""
+        away = angles - self.mean[:, None]
+        far = np.sqrt(np.maximum((away * (self.precision @ away)).sum(0), 0.0))
+        return np.asarray(self.mean[:, None] + away * np.minimum(1.0, distance / np.maximum(far, 1e-12)))
+
 
 @lru_cache(maxsize=4)
 def _read(path: Path) -> tuple[Array, Array]:
