@@ -65,6 +65,15 @@ def _round(network: nn.Module, small: int) -> None:
             parameter.copy_(parameter.half().float())
 
 
+def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """What the nodes of a file compute with, by name; those that are stored as halves under their own name, too."""
+    held = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in held:
+            held[node.output[0]] = held[node.input[0]].astype(np.float32)
+    return held
+
+
 def store_as_half(model: onnx.ModelProto, small: int = _SMALL) -> None:
     """Keep large weights as fp16 with a Cast before them, which the runtime folds when it loads."""
     kept, casts = [], []

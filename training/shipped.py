@@ -18,8 +18,10 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
+
+from .onnx_file import constants
+from .runs import weights_of
 
 Network = TypeVar("Network", bound=nn.Module)
 _Norm = nn.modules.batchnorm._BatchNorm
@@ -34,6 +36,17 @@ def is_shipped(start: Sequence[Path]) -> bool:
     if shipped and len(start) > 1:
         raise ValueError(f"{shipped[0].name} cannot be mixed with other weights; give it alone.")
     return bool(shipped)
+
+
+def begin(network: nn.Module, start: Sequence[Path], read_file: Callable[[Path], object]) -> bool:
+    """Take the weights to go on from, if there are any: those that runs kept, or by `read_file` those of a file that
+    ships. Returns whether it was such a file, whose batch norms are still to be settled."""
+    if is_shipped(start):
+        read_file(start[0])
+        return True
+    if start:
+        network.load_state_dict(weights_of(start), strict=False)
+    return False
 
 
 def read(network: Network, write: Callable[[Network, Path], None], path: Path) -> list[str]:
@@ -60,8 +73,7 @@ def read(network: Network, write: Callable[[Network, Path], None], path: Path) -
     network.load_state_dict(state)
     for norm, layer in _merged(probe, pairs):
         _split(network, norm, layer, probe, pairs)
-        gone = {f"{layer}.weight", f"{layer}.bias", *(f"{norm}.{name}" for name, _ in _norm_of(probe, norm))}
-        missing = [name for name in missing if name not in gone]
+        missing = [name for name in missing if name.rpartition(".")[0] not in (norm, layer)]
     weights = {name for name, _ in network.named_parameters()}
     return [name for name in missing if name in weights]
 
@@ -71,19 +83,18 @@ def settle(network: nn.Module, passes: Iterable[Callable[[], object]]) -> None:
     """Give every batch norm the mean and deviation of what comes in, and answers as before: training, which scales by
     those of the batch, then begins where the file ended. Each of `passes` takes a batch through the network."""
     norms = [module for module in network.modules() if isinstance(module, _Norm)]
-    seen: dict[int, list[Tensor]] = {id(norm): [] for norm in norms}
-    hooks = [norm.register_forward_pre_hook(lambda one, given: seen[id(one)].append(given[0])) for norm in norms]
+    sums = {id(norm): torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def note(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+        values = given[0].transpose(0, 1).flatten(1).double()
+        count = torch.full((len(values),), values.shape[1], dtype=torch.float64)
+        sums[id(norm)] += torch.stack([count, values.sum(1), values.square().sum(1)])
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
     was_training = network.training
     network.eval()
-    sums = {id(norm): torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
     for run in passes:
         run()
-        for norm in norms:
-            for given in seen[id(norm)]:
-                values = given.transpose(0, 1).flatten(1).double()
-                count = torch.full((len(values),), values.shape[1], dtype=torch.float64)
-                sums[id(norm)] += torch.stack([count, values.sum(1), values.square().sum(1)])
-            seen[id(norm)].clear()
     for hook in hooks:
         hook.remove()
     for norm in norms:
@@ -116,11 +127,8 @@ def _random(network: Network) -> Network:
 def _constants(path: Path) -> Iterator[tuple[str, _Array]]:
     """What the nodes of a file compute with, in their order: kind and place of the node's input, and the numbers."""
     graph = onnx.load(str(path)).graph
-    held = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    held = constants(graph)
     for node in graph.node:
-        if node.op_type == "Cast" and node.input[0] in held:
-            held[node.output[0]] = held[node.input[0]].astype(np.float32)
-            continue
         for place, name in enumerate(node.input):
             if name in held and held[name].dtype == np.float32:
                 yield f"{node.op_type} {place}", held[name]
@@ -144,10 +152,6 @@ def _same(one: _Array, other: _Array) -> bool:
     """One may be the other with axes of length one more or less, rounded to halves."""
     plain = [[n for n in array.shape if n > 1] for array in (one, other)]
     return plain[0] == plain[1] and bool(np.allclose(one.ravel(), other.ravel(), rtol=_HALF, atol=0.0))
-
-
-def _norm_of(network: nn.Module, name: str) -> list[tuple[str, Tensor]]:
-    return list(network.get_submodule(name).state_dict().items())
 
 
 def _folded(layer: nn.Conv2d, norm: _Norm) -> tuple[Tensor, Tensor]:

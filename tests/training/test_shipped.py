@@ -18,7 +18,7 @@ from blender_handmocap.engine.see.pair_crop import PAIR_CROP_MODEL, PAIR_TRUNK_M
 from training import shipped
 from training.detnet import export as detnet, taps
 from training.detnet.network import DetNet, Heads
-from training.detnet.trunk import TAPS, Trunk
+from training.detnet.trunk import TAP_SHAPES, Trunk
 from training.maps import files as maps
 from training.maps.network import MapHeads, MapsNet
 from training.pair import files as pair, learn
@@ -79,7 +79,7 @@ def test_detnet_and_the_maps() -> None:
     path = model_file("detnet")
     assert shipped.read(network, detnet.export, path) == []
     random = torch.Generator().manual_seed(7)
-    assert_same(network, {name: torch.randn(2, *detnet._SHAPES[name], generator=random) for name in TAPS}, path)
+    assert_same(network, {name: torch.randn(2, *shape, generator=random) for name, shape in TAP_SHAPES.items()}, path)
     heads = MapHeads()
     maps.read(heads, model_file(MAPS_MODEL))
     assert_same(MapsNet(heads), given_maps(), model_file(MAPS_MODEL))

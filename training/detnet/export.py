@@ -24,10 +24,9 @@ from training.runs import weights_of
 
 from .network import CROP, DetNet, Heads, Whole
 from .resnet import ResNet
-from .trunk import TAPS, Trunk
+from .trunk import TAP_SHAPES, Trunk
 
 OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "hand")
-_SHAPES: Final = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
 
 
 def load(run: Path, name: str = "best.pt", others: Sequence[Path] = ()) -> DetNet | Whole:
@@ -48,7 +47,7 @@ def export(network: DetNet | Whole, path: Path) -> None:
     if isinstance(network, Whole):
         inputs = {"image": torch.zeros(2, CROP, CROP, 3, dtype=torch.uint8)}
     else:
-        inputs = {name: torch.zeros(2, *_SHAPES[name]) for name in TAPS}
+        inputs = {name: torch.zeros(2, *shape) for name, shape in TAP_SHAPES.items()}
     onnx_file.write(network, inputs, OUTPUTS, path)
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from blender_handmocap.engine.rotations import aligning_rotation
 from training import shipped
-from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of
+from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed
 
 from .export import export
 from .losses import Targets, Weights, loss
@@ -87,12 +87,9 @@ def arrays_of(stage: Stage) -> list[str]:
 def build(config: Config, start: Sequence[Path], shards: Shards) -> DetNet | Whole:
     """A network ready to train: fresh heads with the taps' statistics, the mean weights of `start`, or what ships."""
     network = whole(config, shards) if config.stage == "whole" else shared(config, shards)
-    if shipped.is_shipped(start):
-        shipped.read(network, export, start[0])
+    if shipped.begin(network, start, lambda path: shipped.read(network, export, path)):
         rows = np.unique(np.linspace(0, len(shards) - 1, _MEASURED).astype(np.int64))
         shipped.settle(network, [lambda: shown(network, shards, rows)])
-    elif start:
-        network.load_state_dict(weights_of(start), strict=False)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
+
+from training.onnx_file import constants
 
 
 class BlockSpec(NamedTuple):
@@ -55,6 +56,8 @@ OWN_BLOCKS: Final = slice(10, 12)
 
 TAPS: Final = {"features_28": 40, "features_14": 112, "features_7": 192}
 """Channels of each tap."""
+
+TAP_SHAPES: Final = {"features_28": (40, 28, 28), "features_14": (112, 14, 14), "features_7": (192, 7, 7)}
 
 
 class SamePadConv(nn.Conv2d):
@@ -127,10 +130,7 @@ class Trunk(nn.Module):
     def load_mediapipe(self, path: Path) -> Trunk:
         """Take the weights out of the converted network, whose convolutions stand in this order."""
         graph = onnx.load(str(path)).graph
-        arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Cast" and node.input[0] in arrays:
-                arrays[node.output[0]] = arrays[node.input[0]].astype(np.float32)
+        arrays = constants(graph)
         sources = [node for node in graph.node if node.op_type == "Conv"]
         modules = [self.stem, self.stem_depthwise, self.stem_project]
         for block in self.blocks:

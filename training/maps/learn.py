@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS as TRUNK_TAPS
-from training.runs import Keeper, command_line, configured, cosine, weights_of
-from training.shipped import is_shipped
+from training.runs import Keeper, command_line, configured, cosine
+from training.shipped import begin
 
 from .data import FARTHEST, MapData, Maps, prepare
 from .files import read
@@ -174,12 +174,10 @@ def train(
     torch.manual_seed(config.seed)
     data = opened(shards, kinds)
     heads = MapHeads()
-    if start is not None and is_shipped([start]):
-        read(heads, start)
-    elif start is not None:
-        heads.load_state_dict(weights_of([start]), strict=False)
-    else:
+    if start is None:
         heads.set_statistics(data.statistics())
+    else:
+        begin(heads, [start], lambda path: read(heads, path))
     heads.point_codes.copy_(torch.from_numpy(surface_code().of_points()))
     heads = heads.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(heads.parameters(), lr=config.rate, weight_decay=config.weight_decay)

@@ -14,7 +14,7 @@ from blender_handmocap.engine.see.landmarks import HAND_MODEL
 from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_TRUNK_MODEL, Calibration
 from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES
 from training import onnx_file, shipped
-from training.detnet.trunk import TAPS, Trunk, Upper
+from training.detnet.trunk import TAP_SHAPES, TAPS, Trunk, Upper
 
 from .heads import CROP, HANDS, PairCropNet, PairHeads, PairTrunk
 
@@ -23,9 +23,7 @@ OUTPUTS: Final = (
     "points", "location", "depth", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact",
 )  # fmt: skip
 SHAPES: Final = {
-    "features_28": (40, 28, 28),
-    "features_14": (112, 14, 14),
-    "features_7": (192, 7, 7),
+    **TAP_SHAPES,
     "seen": (HANDS, KEYPOINT_COUNT, 2),
     "points_seen": (HANDS, KEYPOINT_COUNT, POINT_FEATURES),
     "pair": (PAIR_FEATURES,),

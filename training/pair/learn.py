@@ -24,10 +24,10 @@ from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
 from blender_handmocap.engine.see.landmarks import HAND_MODEL
 from blender_handmocap.engine.see.pair_given import SeenPair, given
+from training import shipped
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS, Trunk
-from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed, weights_of
-from training.shipped import is_shipped, settle
+from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed
 
 from . import files
 from .followed import Following, followed
@@ -225,11 +225,8 @@ def fresh(config: Config) -> PairHeads:
 
 def begin(heads: PairHeads, start: Sequence[Path], data: Data, definition: NDArray[np.float64], config: Config) -> None:
     """Take the weights to go on from: those that runs kept, or those of files that ship."""
-    if not is_shipped(start):
-        if start:
-            heads.load_state_dict(weights_of(start), strict=False)
+    if not shipped.begin(heads, start, lambda path: files.read(heads, path)):
         return
-    files.read(heads, start[0])
     random = np.random.default_rng(config.seed)
 
     def look() -> None:
@@ -237,7 +234,7 @@ def begin(heads: PairHeads, start: Sequence[Path], data: Data, definition: NDArr
         known = told(data.targets(rows), definition, random, config.following)
         heads(*seen_taps(heads, data, rows).values(), *known)
 
-    settle(heads, [look] * _SETTLED)
+    shipped.settle(heads, [look] * _SETTLED)
 
 
 def _groups(heads: PairHeads, rate: float) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from .fusion import ray_rotation
 from .maps import MapsNet, MapsReading
 from .observation import Observation
 from .pair import palm_bone
-from .pair_given import HANDS, Given, SeenPair, given, mirrored
+from .pair_given import HANDS, SeenPair, given, with_mirror_image
 
 log = logging.getLogger("handmocap.see")
 
@@ -309,12 +309,12 @@ class PairCropNet:
         turn = ray_rotation(camera.rays(crop[:2])) @ turn
         focal = float(np.sqrt(abs(camera.K[0, 0] * camera.K[1, 1]))) / float(crop[2])
         known = _in_crop(expected, crop, turn, focal)
-        asked = [given(known), given(mirrored(known))][: len(taps[next(iter(TAPS))])]
-        told = {name: np.concatenate([getattr(one, name) for one in asked]) for name in Given.__annotations__}
         shown = {name: taps[name] for name in TAPS}
-        out = self._heads({**shown, "seen": told["seen"], "points_seen": told["points"], "pair": told["pair"]})
-        views = [{name: value[view].astype(np.float64) for name, value in out.items()} for view in range(len(asked))]
-        values = {name: np.mean([views[0][name], *(_mirrored(one)[name] for one in views[1:])], axis=0) for name in out}
+        views = len(shown["features_28"])
+        asked = given(known if views == 1 else with_mirror_image(known))
+        out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
+        told = [{name: value[view].astype(np.float64) for name, value in out.items()} for view in range(views)]
+        values = {name: np.mean([told[0][name], *(_mirrored(one)[name] for one in told[1:])], axis=0) for name in out}
         if not all(np.isfinite(value).all() for value in values.values()):
             return None
         points = points_in_picture((values["points"].reshape(-1, 2)) / HAND_INPUT, crop)

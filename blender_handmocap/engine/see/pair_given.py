@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -114,3 +114,9 @@ def mirrored(seen: SeenPair) -> SeenPair:
         known=seen.known[:, ::-1],
         focal=seen.focal,
     )
+
+
+def with_mirror_image(seen: SeenPair) -> SeenPair:
+    """The crops, then their mirror images."""
+    image = mirrored(seen)
+    return SeenPair(*(np.concatenate([getattr(one, f.name) for one in (seen, image)]) for f in fields(SeenPair)))

@@ -135,9 +135,10 @@ def with_readings(
     if not len(readings):
         return take
     confidence, same = _looked_at(take, readings, calibration)
-    # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed.
     partner = readings.partner > 0.5
-    same[_doubted(take, readings, confidence, same)] = np.nan
+    # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed, or
+    # not believed beside a partner.
+    same[_doubted(take, readings, confidence, same) & partner[:, None]] = np.nan
     own = same[:, [0, 1], [0, 1]]
     other = same[:, [0, 1], [1, 0]]
     fits = ~(own > SAME_HAND)
@@ -183,11 +184,11 @@ def _looked_at(take: Take, readings: Readings, calibration: Calibration) -> tupl
 
 
 def _doubted(take: Take, readings: Readings, confidence: Array, same: Array) -> Mask:
-    """(R, 2) hands that were hardly seen, elsewhere than a partner was read that is surer than they are."""
+    """(R, 2) hands that were hardly seen, elsewhere than one was read that is surer than they are."""
     seen = np.stack([take.track(side).confidence[readings.frame] for side in SIDES], axis=1)
     elsewhere = same[:, [0, 1], [0, 1]] > SAME_HAND
     surer = (seen < DOUBTED) & (confidence >= np.maximum(seen, _LEAST_CONFIDENCE))
-    return np.asarray(elsewhere & surer & (readings.partner > 0.5)[:, None])
+    return np.asarray(elsewhere & surer)
 
 
 def _changed(

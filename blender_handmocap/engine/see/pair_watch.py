@@ -111,10 +111,9 @@ class PairWatch:
             return None
         doubted, sure = sorted(near, key=lambda hand: hand.confidence)
         if doubted.confidence < _SEEN_WELL <= sure.confidence and _on_forearm(doubted.points, sure.points):
-            known = [sure, None] if sure.right < PRESENT else [None, sure]
-            reading = self.network.look(image, known, camera)
+            reading = self.network.look(image, _alone(sure), camera)
             if reading is not None and reading.together < _SURELY_NONE:
-                return next(index for index, hand in enumerate(hands) if hand is doubted)
+                return _index_of(doubted, hands)
         if near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE:
             return None
         if distance_apart(near[0].points, near[1].points) > _OVER:
@@ -123,7 +122,7 @@ class PairWatch:
             return None
         self.last = None
         doubtful = min(near, key=lambda hand: abs(hand.right - 0.5))
-        return next(index for index, hand in enumerate(hands) if hand is doubtful)
+        return _index_of(doubtful, hands)
 
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What is read beside a hand whose partner nobody saw: hidden from the first picture on, perhaps.
@@ -137,8 +136,7 @@ class PairWatch:
         rivals = [hand.confidence for hand in hands if int(hand.right >= PRESENT) != slot]
         if rivals and (max(rivals) >= DOUBTED or surest.confidence < _SURE):
             return None
-        known: list[Expected | None] = [None, None]
-        known[slot] = surest
+        known = _alone(surest)
         reading = self.network.look(image, known, camera)
         believed = time <= self.believed
         if reading is None or not reading.is_sure_of(1 - slot, _STILL_CERTAIN if believed else CERTAIN):
@@ -196,6 +194,16 @@ class PairWatch:
         self.last = (hands[0], hands[1]) if hands else None
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
         self.believed = float(state["pair_believed"])
+
+
+def _alone(hand: Expected) -> list[Expected | None]:
+    """What is to be told of both hands where one is known."""
+    return [hand, None] if hand.right < PRESENT else [None, hand]
+
+
+def _index_of(hand: Expected, hands: Sequence[Expected]) -> int:
+    """Where this very one of the hands stands."""
+    return next(index for index, one in enumerate(hands) if one is hand)
 
 
 def _on_forearm(points: Array, hand: Array) -> bool:

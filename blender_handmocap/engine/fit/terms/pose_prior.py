@@ -43,9 +43,8 @@ class Gaussian:
 
     def brought_within(self, angles: Array, distance: float) -> Array:
         """Angles (A, B), those farther from the mean than a Mahalanobis distance scaled back to it."""
-        away = angles - self.mean[:, None]
-        far = np.sqrt(np.maximum((away * (self.precision @ away)).sum(0), 0.0))
-        return np.asarray(self.mean[:, None] + away * np.minimum(1.0, distance / np.maximum(far, 1e-12)))
+        mean, far = self.mean[:, None], np.sqrt(np.maximum(self.evaluate(angles)[0], 0.0))
+        return np.asarray(mean + (angles - mean) * np.minimum(1.0, distance / np.maximum(far, 1e-12)))
 
 
 @lru_cache(maxsize=4)
