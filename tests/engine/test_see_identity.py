@@ -20,6 +20,8 @@ class Story:
     """Rows of tracks, told in any order."""
 
     rows: list[tuple] = field(default_factory=list)
+    odds: dict[tuple[int, int], float] = field(default_factory=dict)
+    """what the network of both hands says of a frame and track"""
 
     def tell(
         self, track: int, frames: range, place, *, right: float, confidence: float = 0.8, size: float = 1.0
@@ -33,7 +35,10 @@ class Story:
     def sightings(self) -> Sightings:
         rows = sorted(self.rows, key=lambda row: (row[0], row[1]))
         frame, track, right, confidence, points = (np.array(column) for column in zip(*rows, strict=True))
-        return Sightings(frame=frame, time=frame / 30.0, track=track, right=right, confidence=confidence, points=points)
+        return Sightings(
+            frame=frame, time=frame / 30.0, track=track, right=right, confidence=confidence, points=points,
+            odds=np.array([self.odds.get((int(f), int(t)), 0.0) for f, t in zip(frame, track, strict=True)]),
+        )  # fmt: skip
 
     def labels(self, **options) -> dict[tuple[int, int], int]:
         seen = self.sightings()
@@ -176,8 +181,21 @@ def test_stills_are_decided_each_alone() -> None:
 
 def test_nothing_seen_is_nothing_decided() -> None:
     empty = np.zeros(0)
-    nothing = Sightings(empty.astype(int), empty, empty.astype(int), empty, empty, np.zeros((0, 21, 2)))
+    nothing = Sightings(empty.astype(int), empty, empty.astype(int), empty, empty, np.zeros((0, 21, 2)), empty)
     assert len(decide_sides(nothing)) == 0
+
+
+def test_what_the_network_of_both_hands_says_counts_where_the_eyes_do_not_know() -> None:
+    for said, sides in ((1.0, (LEFT, RIGHT)), (-1.0, (RIGHT, LEFT))):
+        story = Story().tell(0, range(10), still(200.0), right=0.5).tell(1, range(10), still(420.0), right=0.5)
+        story.odds = {(frame, track): said * (2 * track - 1) for frame in range(10) for track in (0, 1)}
+        assert [story.labels()[4, track] for track in (0, 1)] == list(sides)
+
+
+def test_eyes_that_are_sure_stand_against_one_word() -> None:
+    story = Story().tell(0, range(30), still(200.0), right=0.98)
+    story.odds[3, 0] = -50.0
+    assert set(story.labels().values()) == {RIGHT}
 
 
 def observation(right: float, confidence: float = 0.8) -> Observation:
@@ -226,6 +244,15 @@ def test_online_only_the_wanted_hand() -> None:
     assigner = SideAssigner(hands="left")
     sides = assigner.assign([(0, observation(0.95)), (1, observation(0.05))])
     assert list(sides) == ["left"]
+
+
+def test_a_second_hand_that_looks_a_little_like_the_first_ones_side_is_the_performers() -> None:
+    for right, others in ((0.1, {RIGHT}), (0.02, {NOBODY})):
+        story = Story().tell(0, range(10), still(100), right=0.02, confidence=0.9)
+        story.tell(1, range(10), still(400), right=right)
+        labels = story.labels()
+        assert {label for (_, track), label in labels.items() if track == 0} == {LEFT}
+        assert {label for (_, track), label in labels.items() if track == 1} == others
 
 
 def test_two_tracks_that_take_turns_on_one_blurred_hand_are_one_side() -> None:

@@ -130,6 +130,14 @@ def test_a_hand_that_was_never_seen_otherwise_is_not_made_up() -> None:
     assert with_readings(long_ago, every, SURE).left.state.tolist() == [State.SEEN, 0, 0, 0]
 
 
+def test_a_hand_that_was_seen_but_is_nobodys_may_be_filled() -> None:
+    every = readings([0, 1, 2, 3], a_reading())
+    one = take_with(("right",))
+    two = np.array([False, True, False, False])
+    assert with_readings(one, every, SURE, several=two).left.state.all()
+    assert not with_readings(one, every, SURE, several=~two & False).left.state.any()
+
+
 def test_a_partner_that_nobody_saw_is_filled_where_it_is_read_for_long() -> None:
     reading = replace(a_reading(), partner=True)
     take = take_with(("right",), shift=2.0)

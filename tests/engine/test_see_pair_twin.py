@@ -53,10 +53,10 @@ def hands(truth: Take, frame: int) -> list[Expected]:
     return known
 
 
-def seen_again(hand: Expected, right: float) -> Expected:
-    """The same hand as another look has it: a little beside it, of a side that is not known."""
+def seen_again(hand: Expected, right: float, away: float = 0.13) -> Expected:
+    """The same hand as another look has it: some of its box beside it, of a side that is not known."""
     box = float(np.ptp(hand.points, axis=0).max())
-    return replace(hand, points=hand.points + np.array([0.12, 0.05]) * box, right=right)
+    return replace(hand, points=hand.points + np.array([0.92, 0.38]) * away * box, right=right)
 
 
 @pytest.fixture
@@ -85,12 +85,15 @@ def test_what_is_sure_or_far_is_not_asked_about(watch: PairWatch, truth: Take, c
     asked = []
     watch.network.partner_beside = lambda *_: asked.append(1) or 0.0  # type: ignore[method-assign]
     left, right = hands(truth, APART)
-    other = seen_again(left, 1.0)
+    other = seen_again(left, 1.0, away=0.5)
     assert watch.twin(picture(APART), [left, right], camera) is None
     assert watch.twin(picture(APART), [left, other], camera) is None
     assert watch.twin(picture(APART), [left], camera) is None
     assert not asked
     assert watch.twin(picture(APART), [left, replace(other, right=0.5)], camera) == 1
+    # What lies on a hand point by point is asked about whatever its side is said to be.
+    assert watch.twin(picture(APART), [left, seen_again(left, 1.0)], camera) is not None
+    assert len(asked) == 2
 
 
 def test_what_is_hardly_seen_on_the_forearm_of_a_hand_is_none(

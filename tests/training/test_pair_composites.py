@@ -163,7 +163,8 @@ def test_only_what_is_known_of_pasted_hands_is_trained_on(truth: Targets) -> Non
     assert abs(float(truth.nearer[0])) == 1 and truth.nearer[2] == 0
     torch.manual_seed(0)
     taps = [torch.randn(3, *files.SHAPES[name]) for name in files.INPUTS[:3]]
-    told = as_given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    seen, truth = followed(truth, np.eye(21), np.random.default_rng(0), Following(exchanged=0.0))
+    told = as_given(seen)
     said = PairHeads(32, 1)(*taps, *told)
     out = {
         name: (value.detach() + 0.1).requires_grad_(value.is_floating_point() and value.requires_grad)

@@ -77,7 +77,7 @@ def test_targets_are_in_palm_lengths_from_the_wrists(truth: Targets) -> None:
 
 def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: Targets) -> None:
     random = np.random.default_rng(0)
-    good = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 0, 0, 0))
+    good, _ = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 0, 0, 0))
     there = truth.known.numpy() > 0
     np.testing.assert_array_equal(good.known, there)
     off = np.linalg.norm(good.points - truth.position.numpy(), axis=-1)[there]
@@ -87,27 +87,51 @@ def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: 
     assert 0.5 < (off / good.error[there]).mean() < 2.0
     form_off = np.linalg.norm(good.form - truth.location.numpy(), axis=-1)[there]
     assert 0.3 < (form_off / good.form_error[there]).mean() < 3.0
-    lost = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 1.0, 0, 0))
-    assert not lost.known.any()
-    swapped = followed(truth, np.eye(21), random, Following(0, 0, 0, 1.0, 0, 0, 0))
+    lost, told = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 1.0, 0, 0))
+    assert not lost.known.any() and not told.told.any()
+    swapped, told = followed(truth, np.eye(21), random, Following(0, 0, 0, 1.0, 0, 0, 0))
     pair = there.all(1)
     to_other = np.linalg.norm(swapped.points - truth.position.numpy()[:, ::-1], axis=-1)[pair].mean(-1)
     assert np.median(to_other / np.ptp(truth.position.numpy(), axis=2).max(-1)[pair]) < 0.08
+    # Whether such a hand is on its own side nobody can say.
+    assert not told.told[torch.from_numpy(pair)].any()
 
 
 def test_exchanged_hands_lie_where_the_other_one_is_said_to_be(truth: Targets) -> None:
-    plain, exchanged = (
+    (plain, true), (exchanged, told) = (
         followed(truth, np.eye(21), np.random.default_rng(2), Following(0, 0, 0, 0, 0, 0, share)) for share in (0, 1)
     )
+    which = told.as_told.numpy() == 0
+    assert (true.as_told == 1).all() and which.sum() >= 3
+    # Some hand must be known for its side to be wrong, and the hands must not be of one side.
+    np.testing.assert_array_equal(which, plain.known.any(1) & (truth.strangers.numpy() == 0))
+    np.testing.assert_array_equal(told.told, which)
     for name in ("points", "error", "known", "form_error"):
-        np.testing.assert_array_equal(getattr(exchanged, name), getattr(plain, name)[:, ::-1])
+        np.testing.assert_array_equal(getattr(exchanged, name)[which], getattr(plain, name)[which][:, ::-1])
+        np.testing.assert_array_equal(getattr(exchanged, name)[~which], getattr(plain, name)[~which])
     # A left hand that looks as the right one does: what lay before the wrist lies behind it.
-    np.testing.assert_array_equal(exchanged.form, plain.form[:, ::-1] * [1.0, 1.0, -1.0])
+    np.testing.assert_array_equal(exchanged.form[which], plain.form[which][:, ::-1] * [1.0, 1.0, -1.0])
     np.testing.assert_array_equal(exchanged.focal, plain.focal)
 
 
+def test_the_truth_is_told_in_the_order_in_which_the_hands_are_taken(truth: Targets) -> None:
+    seen, told = followed(truth, np.eye(21), np.random.default_rng(2), Following(0, 0, 0, 0, 0, 0, 1))
+    which = told.as_told == 0
+    there = which[:, None] & (told.known > 0)
+    off = np.linalg.norm(seen.points - told.position.numpy(), axis=-1).mean(-1)[there.numpy()]
+    assert np.median(off / np.ptp(told.position.numpy(), axis=2).max(-1)[there.numpy()]) < 0.08
+    for name in ("position", "location", "depth", "visible", "present", "known", "inside"):
+        torch.testing.assert_close(getattr(told, name)[which], getattr(truth, name)[which].flip(1))
+        torch.testing.assert_close(getattr(told, name)[~which], getattr(truth, name)[~which])
+    for name in ("vector", "nearer"):
+        torch.testing.assert_close(getattr(told, name)[which], -getattr(truth, name)[which])
+    for name in ("contact", "contact_known"):
+        torch.testing.assert_close(getattr(told, name)[which], getattr(truth, name)[which].transpose(1, 2))
+    np.testing.assert_array_equal(told.focal, truth.focal)
+
+
 def test_made_up_hands_are_only_where_there_is_none(truth: Targets) -> None:
-    seen = followed(truth, np.eye(21), np.random.default_rng(1), Following(0, 0, 0, 0, 0, 1.0, 0))
+    seen, _ = followed(truth, np.eye(21), np.random.default_rng(1), Following(0, 0, 0, 0, 0, 1.0, 0))
     assert (seen.known & ~(truth.known.numpy() > 0)).any()
     assert all(np.isfinite(values).all() for values in vars(given(seen)).values())
 
@@ -115,7 +139,8 @@ def test_made_up_hands_are_only_where_there_is_none(truth: Targets) -> None:
 def test_the_loss_falls_and_each_term_can_be_switched_off(truth: Targets) -> None:
     torch.manual_seed(0)
     heads = PairHeads(32, 1)
-    known = given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    seen, truth = followed(truth, np.eye(21), np.random.default_rng(0), Following())
+    known = given(seen)
     told = [torch.from_numpy(values) for values in vars(known).values()]
     optimiser = torch.optim.Adam(heads.parameters(), lr=3e-3)
     course = []
@@ -142,7 +167,7 @@ def test_only_a_hand_that_nobody_saw_is_looked_for_where_it_is_guessed(truth: Ta
         heads.told.bias.zero_()
     taps = dict(zip(TAPS, features(0), strict=True))
     following = Following(badly=0, stale=0, wrong=0, other=0, lost=0.4, made_up=0, exchanged=0)
-    first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), following))
+    first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), following)[0])
     known = first[2][:, 6:8] > 0
     assert 5 < (~known).sum() < known.numel()
     with torch.no_grad():
@@ -156,7 +181,7 @@ def test_a_second_look_starts_from_the_first_answer_where_that_is_a_pair(truth: 
     torch.manual_seed(2)
     heads = PairHeads(32, 1)
     taps = dict(zip(TAPS, features(0), strict=True))
-    first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), Following())[0])
     # A network that knows nothing, so shifted that every other crop is said to show a pair.
     said = heads(*taps.values(), *first)
     lowest = torch.cat([said["present"], said["pair"][:, None]], 1).amin(1)
@@ -180,7 +205,8 @@ def test_the_file_says_what_torch_says(tmp_path: Path, truth: Targets) -> None:
     path = tmp_path / "pair_crop.onnx"
     constants = Calibration.plain()
     files.write_heads(network, path, constants)
-    known = given(followed(truth, np.eye(21), np.random.default_rng(0), Following()))
+    seen, truth = followed(truth, np.eye(21), np.random.default_rng(0), Following())
+    known = given(seen)
     told = list(vars(known).values())
     taps = features(2)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -48,7 +48,7 @@ def test_it_learns_with_the_heads_at_a_rate_of_its_own() -> None:
     assert [group["lr"] for group in groups] == pytest.approx([1e-3, 3e-4])
     assert sum(len(group["params"]) for group in groups) == len(list(heads.parameters()))
     truth = targets(made_labels(rows=6))
-    told = learn.told(truth, np.eye(21), np.random.default_rng(0), learn.Following())
+    told, truth = learn.told(truth, np.eye(21), np.random.default_rng(0), learn.Following())
     low = {"features_28": features(0, 6)[0]}
     optimiser = torch.optim.AdamW(groups)
     course = []

@@ -48,7 +48,8 @@ class Teller:
             rows = np.arange(start, min(start + _BATCH, len(data)))
             truth = data.targets(rows)
             taps = self._trunk(data.images(rows))
-            seen = followed(truth, self.calibration.definition, random, Following())
+            # Sides of cells are those of the hands, so no hand may be taken for the other one.
+            seen, _ = followed(truth, self.calibration.definition, random, Following(exchanged=0.0))
             out = self._ask(taps, seen)
             out = self._ask(taps, self._again(out, seen.focal))
             points, _, _ = self.calibration.in_take(out["points"], out["location"], out["error_3d"])

@@ -55,8 +55,8 @@ def calibrated(network: PairCropNet, data: Data) -> Calibration:
     plain = Calibration.plain()
     for start in range(0, len(data.validation), 64):
         rows = data.validation[start : start + 64]
-        truth = data.targets(rows)
-        taps, first = seen_taps(network.heads, data, rows), told(truth, definition, random, Following())
+        first, truth = told(data.targets(rows), definition, random, Following())
+        taps = seen_taps(network.heads, data, rows)
         answer = network.heads(*taps.values(), *first)
         out = network.heads(*taps.values(), *told_again(answer, first, truth, definition))
         inside, known = truth.inside > 0, truth.known > 0

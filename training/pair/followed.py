@@ -2,19 +2,21 @@
 """What whoever follows hands might know of the hands of a crop: from good to wrong to nothing.
 
 Trackers see one hand at a time. Where two overlap they lose one of them, take one for the other, or lag behind;
-and they do not know it: the errors they state are those of good days.
+and they do not know it: the errors they state are those of good days. Of hands that are each taken for the other one,
+or of a single one that is, the truth is told in the order in which they are taken.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from blender_handmocap.engine import rotations
-from blender_handmocap.engine.see.pair_given import SeenPair
+from blender_handmocap.engine.see.pair_given import SeenPair, exchanged
 
 from .heads import HANDS, POINTS
 from .losses import Targets
@@ -36,15 +38,18 @@ class Following:
     lost: float = 0.25
     made_up: float = 0.12
     """hands that are not there and yet said to be seen"""
-    exchanged: float = 0.06
+    exchanged: float = 0.35
     """share of the crops whose hands, or whose only one, are each said to be of the other side"""
 
 
-def followed(truth: Targets, definition: Array, random: np.random.Generator, following: Following) -> SeenPair:
-    """What might be known of each crop; `definition` (21, 21) says where a detector's points lie."""
+def followed(
+    truth: Targets, definition: Array, random: np.random.Generator, following: Following
+) -> tuple[SeenPair, Targets]:
+    """What might be known of each crop, and the truth in the order of hands in which that is known; `definition`
+    (21, 21) says where a detector's points lie."""
     count = len(truth.present)
     shape = (count, HANDS)
-    places = definition @ truth.position.numpy().astype(np.float64)
+    exact = places = definition @ truth.position.numpy().astype(np.float64)
     form = definition @ truth.location.numpy().astype(np.float64)
     form = form - form[:, :, :1]
     there = truth.known.numpy() > 0
@@ -98,18 +103,29 @@ def followed(truth: Targets, definition: Array, random: np.random.Generator, fol
         known=(there & ~lost) | made_up,
         focal=truth.focal * np.exp(random.normal(size=count) * 0.03),
     )
-    return _exchanged(seen, random.random(count) < following.exchanged)
+    sure = _lies_on_its_own(seen, exact, there)
+    which = sure & (random.random(count) < following.exchanged)
+    told = truth.taken_for_the_other(torch.from_numpy(which), torch.from_numpy(sure))
+    return _chosen(which, exchanged(seen), seen), told
 
 
-def _exchanged(seen: SeenPair, which: NDArray[np.bool_]) -> SeenPair:
-    """Where `which` (N,) says so, each hand is taken for the other one: the same points, depths the other way round."""
-    swapped = {
-        name: np.where(which.reshape(-1, *[1] * (values.ndim - 1)), values[:, ::-1], values)
-        for name in ("points", "error", "form", "form_error", "known")
-        for values in [getattr(seen, name)]
-    }
-    swapped["form"] = swapped["form"] * np.where(which[:, None], [1.0, 1.0, -1.0], 1.0)[:, None, None]
-    return replace(seen, **swapped)
+def _lies_on_its_own(seen: SeenPair, places: Array, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) crops in which a hand is known, and nearer to its own true place (N, 2, 21, 2) than to the other one's."""
+    distance = np.linalg.norm(seen.points[:, :, None] - places[:, None], axis=-1).mean(-1)
+    distance = np.where(there[:, None], distance, np.inf)
+    own, other = distance[:, [0, 1], [0, 1]], distance[:, [0, 1], [1, 0]]
+    real = seen.known & there
+    return np.asarray(real.any(1) & (~real | (own < other)).all(1))
+
+
+def _chosen(which: NDArray[np.bool_], one: SeenPair, other: SeenPair) -> SeenPair:
+    """The crops `which` (N,) of one, else those of the other."""
+    return SeenPair(
+        *(
+            np.where(which.reshape(-1, *[1] * (values.ndim - 1)), values, getattr(other, name))
+            for name, values in vars(one).items()
+        )
+    )
 
 
 def _about_middle(points: Array, angle: Array, scale: Array) -> Array:

@@ -137,6 +137,8 @@ class PairHeads(nn.Module):
         """what is added to the way that sizes say, and the logarithms of its errors"""
         self.states = nn.Linear(width, HANDS + 2)
         """logits: each hand is there; they belong together; the left one is nearer"""
+        self.sides = nn.Linear(width, 1)
+        """logit: the hands are of the sides that they are said to be of"""
         self.part = nn.Linear(width, _TOUCH)
         self.pooled = nn.Linear(width, 16)
         self.contact = nn.Sequential(nn.Linear(2 * _TOUCH + 16 + 6, 64), nn.SiLU(), nn.Linear(64, 1))
@@ -203,6 +205,7 @@ class PairHeads(nn.Module):
             "present": states[:, :HANDS],
             "pair": states[:, HANDS],
             "left_nearer": states[:, HANDS + 1],
+            "as_told": self.sides(whole)[:, 0],
             "contact": self._contact(each, position / reach, told[..., 5], whole),
         }
 
@@ -241,10 +244,10 @@ class PairCropNet(nn.Module):
     ) -> tuple[Tensor, ...]:
         """-> points (N, 2, 21, 2) crop pixels, location (N, 2, 21, 3) relative to each wrist, depth (N, 2, 21) about
         the middle of both wrists, error_2d (N, 2, 21) crop pixels, error_3d (N, 2, 21), visibility (N, 2, 21),
-        vector (N, 3) left wrist minus right wrist, sigma (N, 3), state (N, 4): left there, right there, belong
-        together, left nearer; contact (N, 6, 6) left part first"""
+        vector (N, 3) left wrist minus right wrist, sigma (N, 3), state (N, 5): left there, right there, belong
+        together, left nearer, of the sides that they are said to be of; contact (N, 6, 6) left part first"""
         out = self.heads(features_28, features_14, features_7, seen, points, pair)
-        state = torch.cat([out["present"], out["pair"][:, None], out["left_nearer"][:, None]], 1)
+        state = torch.cat([out["present"], torch.stack([out["pair"], out["left_nearer"], out["as_told"]], 1)], 1)
         return (
             # Integer pixels are centres, so the crop's left edge lies at -0.5.
             out["position"] * CROP - 0.5,

@@ -114,7 +114,7 @@ class Data:
         index = np.unique(np.linspace(0, len(self) - 1, min(rows, len(self))).astype(np.int64))
         taps = self.features(index)
         out = {name: (tap.mean((0, 2, 3)), tap.std((0, 2, 3)) + 1e-3) for name, tap in taps.items()}
-        _, points, pair = told(self.targets(index), definition, np.random.default_rng(0), following)
+        (_, points, pair), _ = told(self.targets(index), definition, np.random.default_rng(0), following)
         for name, values in (("point", points.flatten(0, 2)), ("pair", pair)):
             out[name] = (values.mean(0), values.std(0).clamp(min=0.05))
         return out
@@ -127,9 +127,12 @@ Told = tuple[Tensor, Tensor, Tensor]
 """what the network is given beside the taps"""
 
 
-def told(truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following) -> Told:
-    """What a tracker might know of crops."""
-    return as_given(followed(truth, definition, random, following))
+def told(
+    truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following
+) -> tuple[Told, Targets]:
+    """What a tracker might know of crops, and the truth in the order of hands in which he knows it."""
+    seen, truth = followed(truth, definition, random, following)
+    return as_given(seen), truth
 
 
 def seen_taps(heads: PairHeads, data: Data, rows: NDArray[np.int64]) -> dict[str, Tensor]:
@@ -174,8 +177,8 @@ def validate(
     said: dict[str, list[Tensor]] = {}
     for start in range(0, len(index), 64):
         rows = index[start : start + 64]
-        truth = data.targets(rows)
-        known, taps = told(truth, definition, random, following), seen_taps(heads, data, rows)
+        known, truth = told(data.targets(rows), definition, random, following)
+        taps = seen_taps(heads, data, rows)
         first = heads(*taps.values(), *known)
         out = heads(*taps.values(), *told_again(first, known, truth, definition))
         pair = truth.pair > 0
@@ -206,6 +209,8 @@ def validate(
             "nearer": ((out["left_nearer"] > 0) == (truth.nearer > 0))[truth.nearer != 0].float(),
             "present": ((out["present"] > 0) == (truth.present > 0))[truth.strangers == 0].float(),
             "pair": ((out["pair"] > 0) == pair).float(),
+            "side_kept": (out["as_told"] > 0)[(truth.told * truth.as_told) > 0].float(),
+            "side_doubted": (out["as_told"] < 0)[(truth.told * (1.0 - truth.as_told)) > 0].float(),
             "precision": touch[said_touch & sure].float(),
             "recall": said_touch[touch].float(),
         }
@@ -231,7 +236,7 @@ def begin(heads: PairHeads, start: Sequence[Path], data: Data, definition: NDArr
 
     def look() -> None:
         rows = np.sort(random.choice(data.training, min(config.batch, len(data.training)), replace=False))
-        known = told(data.targets(rows), definition, random, config.following)
+        known, _ = told(data.targets(rows), definition, random, config.following)
         heads(*seen_taps(heads, data, rows).values(), *known)
 
     shipped.settle(heads, [look] * _SETTLED)
@@ -260,8 +265,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Sequence[P
         due = min((keeper.used // every + 1) * every, config.samples)
         while keeper.used < due:
             rows = np.sort(random.choice(data.training, config.batch, replace=False))
-            truth = data.targets(rows)
-            known = told(truth, definition, random, config.following)
+            known, truth = told(data.targets(rows), definition, random, config.following)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.halves):
                 taps = seen_taps(heads, data, rows)
                 second = torch.from_numpy(random.random(len(rows)) < config.again)

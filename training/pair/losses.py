@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +37,8 @@ _DEPTH_STEP: Final = 0.3
 
 @dataclass(frozen=True)
 class Targets:
-    """What is true of a batch of crops; hands in the order of SIDES, lengths in palm lengths."""
+    """What is true of a batch of crops; hands in the order of SIDES, lengths in palm lengths. Where whoever follows
+    them takes each for the other, they stand in the order in which he does."""
 
     position: Tensor
     """(N, 2, 21, 2) crop shares"""
@@ -65,8 +66,25 @@ class Targets:
     """(N, 6, 6) 1 touch, 0 do not"""
     contact_known: Tensor
     """(N, 6, 6)"""
+    as_told: Tensor
+    """(N,) 1 the hands are of the sides that they are said to be of, 0 each is taken for the other"""
+    told: Tensor
+    """(N,) some hand is said to be where it is, so that its side may be right or wrong"""
     focal: NDArray[np.float64]
     """(N,) in sides of the crop"""
+
+    def taken_for_the_other(self, which: Tensor, told: Tensor) -> Targets:
+        """The same where each hand of the crops `which` (N,) is taken for the other one; `told` (N,) as above."""
+        swapped = {name: getattr(self, name).flip(1) for name in ("position", "location", "depth", "visible")}
+        swapped |= {name: getattr(self, name).flip(1) for name in ("present", "known")}
+        swapped |= {"vector": -self.vector, "nearer": -self.nearer}
+        swapped |= {name: getattr(self, name).transpose(1, 2) for name in ("contact", "contact_known")}
+        swapped["as_told"] = torch.zeros_like(self.as_told)
+        chosen = {
+            name: torch.where(which.reshape(-1, *[1] * (value.dim() - 1)), value, getattr(self, name))
+            for name, value in swapped.items()
+        }
+        return replace(self, **chosen, told=told.float())
 
     @property
     def inside(self) -> Tensor:
@@ -104,7 +122,8 @@ def targets(labels: Mapping[str, NDArray[Any]]) -> Targets:
         ((gap <= TOUCH) | (gap >= APART) | (pair == 0)[:, None, None]) & known_gap[:, None, None],
     )
     tensors = [torch.from_numpy(np.asarray(array, np.float32)) for array in arrays]
-    return Targets(*tensors, focal=_focal(labels["points2d"], labels["points3d"], present))
+    nobody, focal = torch.zeros(len(pair)), _focal(labels["points2d"], labels["points3d"], present)
+    return Targets(*tensors, as_told=torch.ones(len(pair)), told=nobody, focal=focal)
 
 
 def _focal(places: NDArray[Any], points: NDArray[Any], present: NDArray[Any]) -> NDArray[np.float64]:
@@ -130,6 +149,7 @@ class Weights:
     vector: float = 1.0
     sigma: float = 0.3
     state: float = 0.5
+    sides: float = 1.0
     contact: float = 2.0
 
 
@@ -164,6 +184,7 @@ def loss(out: dict[str, Tensor], truth: Targets, weights: Weights) -> tuple[Tens
         "state": _mean(_binary(out["present"], truth.present), some[:, None].expand_as(truth.present))
         + _binary(out["pair"], truth.pair).mean()
         + 0.5 * _mean(_binary(out["left_nearer"], (truth.nearer > 0).float()), truth.nearer.abs()),
+        "sides": _mean(_binary(out["as_told"], truth.as_told), truth.told),
         "contact": _mean(_binary(out["contact"], truth.contact, rare=_RARE), truth.contact_known),
     }
     total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

@@ -217,7 +217,7 @@ def _through_windows(
             frame=frame,
             time=np.concatenate([h.time[inside[h.side]] for h in present]),
             left=left,
-            vector=_seen_vector(take, pair_frame),
+            vector=_seen_vector(take, pair_frame, settings.relative_doubt),
             maps=seen_maps.of_take(take, frame, left, seen.ray_weight.any(0), pair_frame, betas),
             seen=seen,
             pins=fixes.concatenate([h.pins(inside[h.side], energy.chain) for h in present]),
@@ -248,12 +248,12 @@ def _through_windows(
     return out
 
 
-def _seen_vector(take: Take, frames: NDArray[np.intp]) -> SeenVector | None:
-    """What was seen of the way from wrist to wrist in `frames` (P,)."""
+def _seen_vector(take: Take, frames: NDArray[np.intp], doubt: float) -> SeenVector | None:
+    """What was seen of the way from wrist to wrist in `frames` (P,); `doubt` times the errors it states."""
     pair = take.pair
     if pair is None or not pair.valid[frames].any():
         return None
-    sigma = np.where(pair.valid[frames, None], pair.sigma[frames], np.inf)
+    sigma = np.where(pair.valid[frames, None], pair.sigma[frames] * doubt, np.inf)
     vector = np.where(pair.valid[frames, None], pair.vector[frames], 0.0)
     return SeenVector(vector.T * take.size, sigma.T * take.size)
 

@@ -26,13 +26,13 @@ class FitSettings:
     # Observed 3D points.
     point_sigma: float = 0.003
     """least sigma of an observed 3D point"""
-    point_robust: float = 5.0
+    point_robust: float = 3.0
     nuisance_sigma: float = 10.0 * _DEGREE
     """the observed points may be turned as a whole by about this much"""
 
     # What hands do.
     limit_sigma: float = 2.0 * _DEGREE
-    prior_weight: float = 0.5
+    prior_weight: float = 1.0
     """of the Gaussian over hinge angles, as a factor on its cost"""
     prior_floor: float = 6.0 * _DEGREE
     """added to the prior's spread in every direction"""
@@ -92,7 +92,10 @@ class FitSettings:
     """how sharply that changes"""
     contact_reach: float = 0.02
     """parts that are solved farther apart than this do not touch, whatever was seen"""
-    relative_robust: float = 10.0
+    relative_doubt: float = 0.4
+    """of the errors stated of a seen vector between the wrists: what stands against it, the sizes of both hands, is
+    wrong alike in all points and frames, and counts as if it were wrong in each by itself"""
+    relative_robust: float = 30.0
     """a seen vector between the wrists that is off by so many sigmas counts half"""
 
     # What the maps of a crop around both hands say (see/maps.py); a doubt multiplies the errors that are stated.

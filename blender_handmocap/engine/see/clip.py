@@ -117,6 +117,7 @@ class Seer:
         size = (image.shape[1], image.shape[0])
         tracked = self._tracker.step(image, time)
         seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in tracked]
+        seen = self._with_sides(image, seen)
         expected = self._expected(seen)
         twin = None if self.watch is None else self.watch.twin(image, expected, self.camera)
         if twin is not None:
@@ -143,6 +144,15 @@ class Seer:
         if seen.judged is None:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)
+
+    def _with_sides(self, image: Image, seen: list[tuple[int, Observation]]) -> list[tuple[int, Observation]]:
+        """With what the network of both hands says of sides that are in doubt; the tracks are told, too."""
+        if self.watch is None:
+            return seen
+        odds = self.watch.sides(image, self._expected(seen), self.camera)
+        for (track, _), one in zip(seen, odds, strict=True):
+            self._tracker.tell_side(track, one)
+        return [(track, replace(hand, side_odds=one)) for (track, hand), one in zip(seen, odds, strict=True)]
 
     def _both(self, image: Image, time: float, hands: Sequence[Expected]) -> PairReading | None:
         """What the picture shows of two hands at once."""
@@ -225,6 +235,7 @@ def take_from(
             right=records["right"].astype(np.float64),
             confidence=records["confidence"].astype(np.float64),
             points=records["points2d"].astype(np.float64),
+            odds=records["side_odds"].astype(np.float64),
         ),
         settings.hands,
         ordered=settings.mode != "stills",
@@ -268,7 +279,9 @@ def take_from(
     )
     if seer is not None and seer.watch is not None:
         ordered = settings.mode != "stills"
-        take = with_readings(take, Readings.of(records), seer.watch.network.calibration, ordered=ordered)
+        take = with_readings(
+            take, Readings.of(records), seer.watch.network.calibration, ordered=ordered, several=count > 1
+        )
         if seer.watch.network.maps is not None:
             take = with_maps(take, records, seer.watch.network.maps.calibration)
     return take if seer is None or seer.pair is None else with_pair(take, seer.pair)

@@ -35,6 +35,11 @@ _SECOND_HAND: Final = 6.0
 
 # Offline
 _EVIDENCE_WEIGHT: Final = 0.5
+_ODDS_WEIGHT: Final = 0.4
+"""of what the network of both hands says of a side: it is asked seldom, and does not share the eyes' errors"""
+_SECOND_WORTH: Final = 1.5
+"""by which a hand counts more that is seen apart from another one: if both look like one side's, one is more often
+mistaken than somebody else's"""
 _DOUBT: Final = 0.05
 """Confidence under which a piece is better left out."""
 _NEVER_SEEN_WELL: Final = 0.15
@@ -152,6 +157,8 @@ class Sightings:
     """(D,) 0..1"""
     points: Array
     """(D, 21, 2) pixels"""
+    odds: Array
+    """(D,) log odds of a right hand by the network of both hands; 0: says nothing"""
 
 
 @dataclass(frozen=True)
@@ -208,9 +215,12 @@ def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
     centres = seen.points.mean(1)
     sizes = np.maximum(np.ptp(seen.points, axis=1).max(1), 1.0)
     largest = float(np.percentile(sizes, 95))
-    strength = np.array([evidence(r, c) for r, c in zip(seen.right, seen.confidence, strict=True)])
+    eyes = np.array([evidence(r, c) for r, c in zip(seen.right, seen.confidence, strict=True)])
+    strength = _EVIDENCE_WEIGHT * eyes + _ODDS_WEIGHT * np.clip(seen.odds, -_LOGIT_LIMIT, _LOGIT_LIMIT)
     close = _close_pictures(seen, centres, sizes, _CLOSE)
     upon = _close_pictures(seen, centres, sizes, _UPON)
+    several = np.bincount(seen.frame)[seen.frame] > 1
+    worth = np.where(several & ~close, _SECOND_WORTH, 1.0)
     pieces = []
     for track in np.unique(seen.track):
         rows = np.flatnonzero(seen.track == track)
@@ -231,8 +241,8 @@ def _pieces(seen: Sightings, ordered: bool) -> list[_Piece]:
                     start=centres[part[0]],
                     end=centres[part[-1]],
                     size=float(np.median(sizes[part])),
-                    score=float(strength[part].sum()) * _EVIDENCE_WEIGHT,
-                    worth=float((seen.confidence[part] - doubt).sum()) * near,
+                    score=float(strength[part].sum()),
+                    worth=float(((seen.confidence[part] - doubt) * worth[part]).sum()) * near,
                     upon=bool(upon[part].mean() > 0.5),
                 )
             )

@@ -34,3 +34,5 @@ class Observation:
     """(21,) 1 seen, 0.5 inferred from the rest (where DetNet sees), 0 outside of the picture"""
     crop: Array
     """(5,) centre x, y, width, height in pixels, clockwise rotation in radians"""
+    side_odds: float = 0.0
+    """log odds of a right hand by the network of both hands; 0: it says nothing, or was not asked"""

@@ -31,7 +31,7 @@ from .fusion import ray_rotation
 from .maps import MapsNet, MapsReading
 from .observation import Observation
 from .pair import palm_bone
-from .pair_given import HANDS, SeenPair, given, with_mirror_image
+from .pair_given import HANDS, SeenPair, exchanged, given, joined, mirrored
 
 log = logging.getLogger("handmocap.see")
 
@@ -296,6 +296,18 @@ class PairCropNet:
         readings = [self.look(image, known, camera) for known in asked]
         return max((reading.together for reading in readings if reading is not None), default=1.0)
 
+    def sides(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> float:
+        """Log odds that the hands are of the sides that they are expected to be of, rather than each of the other
+        one, by this picture alone: told both ways, the network says how much likelier one is."""
+        crop = crop_of_pair([hand.points for hand in expected if hand is not None])
+        taps = self._trunk(cut(image, crop, HAND_INPUT, replicate=True)[None])
+        known, _ = _in_crop(expected, crop, camera)
+        asked = given(joined(known, exchanged(known)))
+        shown = {name: np.repeat(taps[name], 2, axis=0) for name in TAPS}
+        out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
+        said = _logit(out["state"][:, HANDS + 2].astype(np.float64))
+        return float(said[0] - said[1]) / 2.0 if np.isfinite(said).all() else 0.0
+
     def read(
         self,
         taps: Mapping[str, NDArray[Any]],
@@ -304,14 +316,10 @@ class PairCropNet:
         camera: Camera,
     ) -> PairReading | None:
         """What the taps (1, C, H, W) of a crop say, or (2, C, H, W) those of the crop and of its mirror image."""
-        turn = np.eye(3)
-        turn[:2, :2] = turned(float(crop[4]))
-        turn = ray_rotation(camera.rays(crop[:2])) @ turn
-        focal = float(np.sqrt(abs(camera.K[0, 0] * camera.K[1, 1]))) / float(crop[2])
-        known = _in_crop(expected, crop, turn, focal)
+        known, turn = _in_crop(expected, crop, camera)
         shown = {name: taps[name] for name in TAPS}
         views = len(shown["features_28"])
-        asked = given(known if views == 1 else with_mirror_image(known))
+        asked = given(known if views == 1 else joined(known, mirrored(known)))
         out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
         told = [{name: value[view].astype(np.float64) for name, value in out.items()} for view in range(views)]
         values = {name: np.mean([told[0][name], *(_mirrored(one)[name] for one in told[1:])], axis=0) for name in out}
@@ -339,7 +347,7 @@ class PairCropNet:
 
 def _mirrored(values: Mapping[str, Array]) -> dict[str, Array]:
     """What was said of a mirror image, of the crop itself: the left hand is the right one."""
-    left, right, together, left_nearer = values["state"]
+    left, right, together, left_nearer, as_told = values["state"]
     points = values["points"][::-1].copy()
     points[..., 0] = HAND_INPUT - 1 - points[..., 0]
     return {
@@ -347,14 +355,18 @@ def _mirrored(values: Mapping[str, Array]) -> dict[str, Array]:
         "location": values["location"][::-1] * [-1.0, 1.0, 1.0],
         "vector": values["vector"] * [1.0, -1.0, -1.0],
         "sigma": values["sigma"],
-        "state": np.array([right, left, together, 1.0 - left_nearer]),
+        "state": np.array([right, left, together, 1.0 - left_nearer, as_told]),
         "contact": values["contact"].T,
         **{name: values[name][::-1] for name in ("error_2d", "error_3d", "visibility")},
     }
 
 
-def _in_crop(expected: Sequence[Expected | None], crop: Array, turn: Array, focal: float) -> SeenPair:
-    """What is known of a picture's hands, in a crop's terms; `turn` (3, 3) takes the crop's axes to the camera's."""
+def _in_crop(expected: Sequence[Expected | None], crop: Array, camera: Camera) -> tuple[SeenPair, Array]:
+    """What is known of a picture's hands, in a crop's terms, and what takes the crop's axes to the camera's (3, 3)."""
+    turn = np.eye(3)
+    turn[:2, :2] = turned(float(crop[4]))
+    turn = ray_rotation(camera.rays(crop[:2])) @ turn
+    focal = float(np.sqrt(abs(camera.K[0, 0] * camera.K[1, 1]))) / float(crop[2])
     shape = (1, HANDS, KEYPOINT_COUNT)
     points, form = np.zeros((*shape, 2)), np.zeros((*shape, 3))
     error, form_error, known = np.ones(shape), np.ones(shape), np.zeros((1, HANDS), bool)
@@ -366,7 +378,7 @@ def _in_crop(expected: Sequence[Expected | None], crop: Array, turn: Array, foca
             error[0, slot] = hand.error / crop[2]
             form[0, slot] = (hand.form - hand.form[0]) @ turn * bone
             form_error[0, slot], known[0, slot] = hand.form_error * bone, True
-    return SeenPair(points, error, form, form_error, known, np.array([focal]))
+    return SeenPair(points, error, form, form_error, known, np.array([focal])), turn
 
 
 def load_or_explain(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -116,7 +116,13 @@ def mirrored(seen: SeenPair) -> SeenPair:
     )
 
 
-def with_mirror_image(seen: SeenPair) -> SeenPair:
-    """The crops, then their mirror images."""
-    image = mirrored(seen)
-    return SeenPair(*(np.concatenate([getattr(one, f.name) for one in (seen, image)]) for f in fields(SeenPair)))
+def exchanged(seen: SeenPair) -> SeenPair:
+    """The same where each hand is taken for the other one, and a right hand for a left one: depths the other way
+    round."""
+    swapped = {name: getattr(seen, name)[:, ::-1] for name in ("points", "error", "form_error", "known")}
+    return replace(seen, **swapped, form=seen.form[:, ::-1] * [1.0, 1.0, -1.0])
+
+
+def joined(*seen: SeenPair) -> SeenPair:
+    """All of their crops, in their order."""
+    return SeenPair(*(np.concatenate([getattr(one, f.name) for one in seen]) for f in fields(SeenPair)))

@@ -35,8 +35,8 @@ _AROUND: Final = 0.25
 _OFTEN: Final = 0.6
 """... in so large a share of which both hands must be seen or read for one of them to be filled"""
 _SEEN_BESIDE: Final = 0.6
-"""seconds from a frame in which a hand was seen otherwise, within which it may be filled: the network is sure of hands
-that are not there"""
+"""seconds from a frame in which a hand, or any second one, was seen otherwise, within which it may be filled: the
+network is sure of hands that are not there"""
 _UNSAID: Final = 1e3
 """palm lengths: the error of what is not said"""
 _CONTACT_ON: Final = 0.5
@@ -124,13 +124,20 @@ def rows(readings: Sequence[PairReading]) -> dict[str, NDArray[Any]]:
 
 
 def with_readings(
-    take: Take, readings: Readings, calibration: Calibration, use: PairUse = PairUse(), *, ordered: bool = True
+    take: Take,
+    readings: Readings,
+    calibration: Calibration,
+    use: PairUse = PairUse(),
+    *,
+    ordered: bool = True,
+    several: Mask | None = None,
 ) -> Take:
-    """The take with what was read of both hands.
+    """The take with what was read of both hands; `several` (T,) frames in which more than one hand was seen, whoever's
+    they are taken for.
 
-    In `ordered` frames a hand is filled only where the pair lasts a little, the hand was seen not long before or
-    after (or is all but certain), and its motion cannot be bridged. What was read of a partner that nobody saw is
-    good for nothing else.
+    In `ordered` frames a hand is filled only where the pair lasts a little, the hand or any second one was seen not
+    long before or after (or it is all but certain), and its motion cannot be bridged. What was read of a partner that
+    nobody saw is good for nothing else.
     """
     if not len(readings):
         return take
@@ -155,7 +162,8 @@ def with_readings(
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & use.fill
         if ordered:
             filled &= _lasting(take, readings.frame[trusted & (seen | sure)])[readings.frame]
-            beside, bridged = _beside_seen(take, track)[readings.frame], _bridged(take, track)[readings.frame]
+            seen_otherwise = track.state != State.ABSENT if several is None else several | (track.state != State.ABSENT)
+            beside, bridged = _beside(take, seen_otherwise)[readings.frame], _bridged(take, track)[readings.frame]
             filled &= (beside | partner) & ~bridged
         standing |= filled
         chosen[side] = joined, filled
@@ -236,9 +244,9 @@ def _lasting(take: Take, read: NDArray[np.intp]) -> NDArray[np.bool_]:
     return np.asarray(total[last] - total[first] >= _OFTEN * (last - first))
 
 
-def _beside_seen(take: Take, track: HandTrack) -> NDArray[np.bool_]:
-    """(T,) frames not long before or after one in which the hand was seen otherwise."""
-    seen = np.concatenate([[0], np.cumsum(track.state != State.ABSENT)])
+def _beside(take: Take, frames: Mask) -> Mask:
+    """(T,) frames not long before or after one of `frames` (T,)."""
+    seen = np.concatenate([[0], np.cumsum(frames)])
     first = np.searchsorted(take.time, take.time - _SEEN_BESIDE)
     last = np.searchsorted(take.time, take.time + _SEEN_BESIDE, side="right")
     return np.asarray(seen[last] > seen[first])

@@ -38,8 +38,10 @@ _NEAR: Final = 0.8
 _OVER: Final = 0.7
 """mean distance of corresponding points, in longer sides of a hand's box, under which two hands may be one"""
 _SURE_SIDE: Final = 0.97
-"""Two hands whose sides are as sure and not the same are two."""
-_NO_PARTNER: Final = 0.9
+"""Two hands whose sides are as sure and not the same are two, unless each lies where the other one does."""
+_NO_DOUBT: Final = 0.02
+"""probability of the other side under which nobody is asked about a hand's"""
+_NO_PARTNER: Final = 0.7
 """up to which probability of a partner two doubtful hands are one"""
 _SURE: Final = 0.5
 """confidence of a hand beside which another one, that is doubted, is asked for anew"""
@@ -103,8 +105,8 @@ class PairWatch:
         """Index of the one of `hands` that is no hand of its own but the other one, seen twice, or its forearm; None:
         there is none.
 
-        What lies on another hand and is not surely of the other side is doubtful, and so is what is hardly seen where
-        the forearm of one must be that is seen well.
+        What lies on another hand and is not surely of the other side, or point by point where that is, is doubtful,
+        and so is what is hardly seen where the forearm of one must be that is seen well.
         """
         near = _nearest_two(hands)
         if near is None:
@@ -114,15 +116,34 @@ class PairWatch:
             reading = self.network.look(image, _alone(sure), camera)
             if reading is not None and reading.together < _SURELY_NONE:
                 return _index_of(doubted, hands)
-        if near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE:
+        if not _may_be_one(near):
             return None
-        if distance_apart(near[0].points, near[1].points) > _OVER:
+        both_sides = near[0].right <= 1.0 - _SURE_SIDE and near[1].right >= _SURE_SIDE
+        if both_sides and distance_apart(near[0].points, near[1].points) > SAME_HAND:
             return None
         if self.network.partner_beside(image, near, camera) > _NO_PARTNER:
             return None
         self.last = None
         doubtful = min(near, key=lambda hand: abs(hand.right - 0.5))
         return _index_of(doubtful, hands)
+
+    def sides(self, image: Image, hands: Sequence[Expected], camera: Camera) -> list[float]:
+        """Log odds of a right hand of each, by the network that is shown more than this hand; 0: its side is in no
+        doubt, or there is no time. Of two near hands one is the right one, unless they lie over each other and may be
+        one."""
+        odds = [0.0] * len(hands)
+        doubtful = [not self.lost_only and min(hand.right, 1.0 - hand.right) > _NO_DOUBT for hand in hands]
+        near = _nearest_two(hands)
+        pair = [] if near is None or _may_be_one(near) else [_index_of(hand, hands) for hand in near]
+        if near is not None and any(doubtful[index] for index in pair):
+            left, right = pair
+            odds[right] = self.network.sides(image, near, camera)
+            odds[left] = -odds[right]
+        for index, hand in enumerate(hands):
+            if doubtful[index] and index not in pair:
+                said = self.network.sides(image, _alone(hand), camera)
+                odds[index] = said if hand.right >= PRESENT else -said
+        return odds
 
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What is read beside a hand whose partner nobody saw: hidden from the first picture on, perhaps.
@@ -194,6 +215,11 @@ class PairWatch:
         self.last = (hands[0], hands[1]) if hands else None
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
         self.believed = float(state["pair_believed"])
+
+
+def _may_be_one(pair: Sequence[Expected]) -> bool:
+    """Whether two hands lie over each other."""
+    return distance_apart(pair[0].points, pair[1].points) <= _OVER
 
 
 def _alone(hand: Expected) -> list[Expected | None]:

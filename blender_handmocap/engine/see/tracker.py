@@ -70,6 +70,8 @@ _SIDE_LEARNT: Final = 0.4
 _SIDE_LIMIT: Final = 6.0
 _SIDE_STEP: Final = 3.0
 """How a track's side follows the looks, in logits: a known side stands against four or five looks in a row."""
+_SIDE_HEARD: Final = 0.5
+"""Share of what others say of a side, in logits, that is added at once."""
 _SIDE_DOUBT: Final = 1.5
 """Logit of handedness under which a new hand is shown both ways, as a right and as a left one."""
 _OPPOSITE: Final = 0.6
@@ -183,6 +185,14 @@ class Tracker:
         self.tracks = [one for one in self.tracks if one.id != number]
         self.adopted = [one for one in self.adopted if one != number]
         self.refused.append(Refused(gone.crop, time))
+
+    def tell_side(self, number: int, odds: float) -> None:
+        """What others say of the side of a track's hand: log odds of a right one."""
+        said = _SIDE_HEARD * _limited(odds, _SIDE_STEP)
+        self.tracks = [
+            replace(one, right=_chance(_limited(logit(one.right) + said))) if one.id == number else one
+            for one in self.tracks
+        ]
 
     def traced_back(self, number: int, past: Iterable[Past]) -> list[tuple[int, TrackedHand]]:
         """An adopted track in the pictures before it was found, newest first, until it is lost: (pictures ago, hand).
@@ -343,8 +353,12 @@ def _moved_on(track: Track, hand: SeenHand, time: float) -> Track:
 
 def _side_after(right: float, hand: SeenHand) -> float:
     """How likely a track is a right hand after another look at it."""
-    said = float(np.clip(logit(hand.is_right), -_SIDE_STEP, _SIDE_STEP)) * hand.there
-    return _chance(float(np.clip(_SIDE_MEMORY * logit(right) + _SIDE_LEARNT * said, -_SIDE_LIMIT, _SIDE_LIMIT)))
+    said = _limited(logit(hand.is_right), _SIDE_STEP) * hand.there
+    return _chance(_limited(_SIDE_MEMORY * logit(right) + _SIDE_LEARNT * said))
+
+
+def _limited(logit: float, limit: float = _SIDE_LIMIT) -> float:
+    return float(np.clip(logit, -limit, limit))
 
 
 def _chance(logit: float) -> float:
