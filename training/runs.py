@@ -59,12 +59,14 @@ def weighed(options: argparse.Namespace, weights: Any) -> Any:
 
 
 def weights_of(files: Sequence[Path]) -> dict[str, Tensor]:
-    """The weights that runs kept in `files`, or their mean, if there are several; they must be of one kind."""
-    first, *others = [torch.load(file, map_location="cpu", weights_only=True)["network"] for file in files]
-    for name, values in first.items():
-        if values.is_floating_point():
-            first[name] = torch.stack([values, *(state[name] for state in others)]).mean(0)
-    return dict(first)
+    """The weights that runs kept in `files`, or their mean, if there are several; they must be of one kind, though a
+    network that grew may have weights that those before it lack: the mean of those that are there."""
+    states = [torch.load(file, map_location="cpu", weights_only=True)["network"] for file in files]
+    mean: dict[str, Tensor] = {}
+    for name in dict.fromkeys(name for state in states for name in state):
+        values = [state[name] for state in states if name in state]
+        mean[name] = torch.stack(values).mean(0) if values[0].is_floating_point() else values[0]
+    return mean
 
 
 def rated(
