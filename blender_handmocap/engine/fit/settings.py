@@ -32,7 +32,7 @@ class FitSettings:
 
     # What hands do.
     limit_sigma: float = 2.0 * _DEGREE
-    prior_weight: float = 1.0
+    prior_weight: float = 0.5
     """of the Gaussian over hinge angles, as a factor on its cost"""
     prior_floor: float = 6.0 * _DEGREE
     """added to the prior's spread in every direction"""
