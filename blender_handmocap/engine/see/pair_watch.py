@@ -39,7 +39,7 @@ _OVER: Final = 0.7
 """mean distance of corresponding points, in longer sides of a hand's box, under which two hands may be one"""
 _SURE_SIDE: Final = 0.97
 """Two hands whose sides are as sure and not the same are two, unless each lies where the other one does."""
-_NO_DOUBT: Final = 0.02
+_NO_DOUBT: Final = 0.2
 """probability of the other side under which nobody is asked about a hand's"""
 _NO_PARTNER: Final = 0.7
 """up to which probability of a partner two doubtful hands are one"""
