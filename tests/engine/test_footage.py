@@ -353,7 +353,8 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
         tracemalloc.stop()
         return highest
 
-    assert peak(120) < 1.3 * peak(30)
+    # How many of the pictures read ahead stand in memory depends on what else runs; kept ones would be ninety more.
+    assert peak(120) - peak(30) < 15 * 480 * 640 * 3
 
 
 def test_png_files_can_carry_the_focal_length(tmp_path: Path) -> None:
