@@ -2,43 +2,38 @@
 """Of which side a hand is, asked of the network that is shown more than one: on the bundled clip."""
 
 from dataclasses import replace
-from pathlib import Path
 
+import example_hands
 import numpy as np
 import pytest
+from example_hands import camera_of, needs_networks, picture, truth_of_the_clip
 
 from blender_handmocap.engine.camera import Camera
-from blender_handmocap.engine.footage import open_footage
-from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.models import MODELS_FOLDER
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
 from blender_handmocap.engine.see.pair_crop import Expected, PairCropNet
 from blender_handmocap.engine.see.pair_given import SeenPair, exchanged
 from blender_handmocap.engine.see.pair_watch import PairWatch
 from blender_handmocap.engine.settings import Settings
-from blender_handmocap.engine.take import Take, load_take
+from blender_handmocap.engine.take import Take
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 FRAMES = range(0, 180, 20)
-pytestmark = pytest.mark.skipif(
-    not (MODELS_FOLDER / "mediapipe_hand.onnx").exists(), reason="MediaPipe's networks are not there"
-)
+pytestmark = needs_networks
 
 
 @pytest.fixture(scope="module")
 def truth() -> Take:
-    return load_take(EXAMPLES / "two_hands.truth.npz")
+    return truth_of_the_clip()
 
 
 @pytest.fixture(scope="module")
 def camera(truth: Take) -> Camera:
-    return Camera(K=truth.K, dist=truth.dist, width=int(truth.meta["width"]), height=int(truth.meta["height"]))
+    return camera_of(truth)
 
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[int, np.ndarray]:
-    return {f.index: f.image for f in open_footage(str(EXAMPLES / "two_hands.mp4")).frames() if f.index in FRAMES}
+    return {frame: picture(frame) for frame in FRAMES}
 
 
 @pytest.fixture
@@ -48,12 +43,10 @@ def watch() -> PairWatch:
 
 def hand(truth: Take, frame: int, slot: int, right: float) -> Expected:
     """As a tracker knows it that sees it well, but not of which side it is."""
-    track = truth.track(SIDES[slot])
-    points = track.points[frame]
-    form = (points - points[0]) / np.linalg.norm(points[[5, 9, 13, 17]] - points[0], axis=-1).mean()
+    well = example_hands.hand(truth, frame, slot)
     # Eyes that take it for the other hand see its depth the other way round.
-    form = form if (right >= 0.5) == (slot == 1) else form * [1.0, 1.0, -1.0]
-    return Expected(track.seen2d[frame], np.full(21, 3.0), form, np.full(21, 0.1), right)
+    form = well.form if (right >= 0.5) == (slot == 1) else well.form * [1.0, 1.0, -1.0]
+    return replace(well, form=form, right=right)
 
 
 def seen(known: tuple[bool, bool]) -> SeenPair:

@@ -2,55 +2,37 @@
 """One hand seen twice is told from two that lie over each other: in the bundled clip, whose truth is known."""
 
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_hands import camera_of, hand, needs_networks, picture, truth_of_the_clip
 
 from blender_handmocap.engine.camera import Camera
-from blender_handmocap.engine.footage import open_footage
 from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.models import MODELS_FOLDER
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
 from blender_handmocap.engine.see.pair_crop import Expected, PairCropNet
 from blender_handmocap.engine.see.pair_watch import PairWatch
 from blender_handmocap.engine.settings import Settings
-from blender_handmocap.engine.take import Take, load_take
+from blender_handmocap.engine.take import Take
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 APART, MEETING = 30, 100
 """frames in which the hands are far from each other, and in which they touch"""
-pytestmark = pytest.mark.skipif(
-    not (MODELS_FOLDER / "mediapipe_hand.onnx").exists(), reason="MediaPipe's networks are not there"
-)
+pytestmark = needs_networks
 
 
 @pytest.fixture(scope="module")
 def truth() -> Take:
-    return load_take(EXAMPLES / "two_hands.truth.npz")
+    return truth_of_the_clip()
 
 
 @pytest.fixture(scope="module")
 def camera(truth: Take) -> Camera:
-    return Camera(K=truth.K, dist=truth.dist, width=int(truth.meta["width"]), height=int(truth.meta["height"]))
-
-
-@cache
-def picture(index: int) -> np.ndarray:
-    return next(f.image for f in open_footage(str(EXAMPLES / "two_hands.mp4")).frames() if f.index == index)
+    return camera_of(truth)
 
 
 def hands(truth: Take, frame: int) -> list[Expected]:
-    """Both as a tracker that sees them well knows them."""
-    known = []
-    for side in SIDES:
-        track = truth.track(side)
-        points = track.points[frame]
-        form = (points - points[0]) / np.linalg.norm(points[[5, 9, 13, 17]] - points[0], axis=-1).mean()
-        known.append(Expected(track.seen2d[frame], np.full(21, 3.0), form, np.full(21, 0.1), float(side == "right")))
-    return known
+    return [hand(truth, frame, slot) for slot in range(len(SIDES))]
 
 
 def seen_again(hand: Expected, right: float, away: float = 0.13) -> Expected:

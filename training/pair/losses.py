@@ -75,11 +75,14 @@ class Targets:
 
     def taken_for_the_other(self, which: Tensor, told: Tensor) -> Targets:
         """The same where each hand of the crops `which` (N,) is taken for the other one; `told` (N,) as above."""
-        swapped = {name: getattr(self, name).flip(1) for name in ("position", "location", "depth", "visible")}
-        swapped |= {name: getattr(self, name).flip(1) for name in ("present", "known")}
-        swapped |= {"vector": -self.vector, "nearer": -self.nearer}
-        swapped |= {name: getattr(self, name).transpose(1, 2) for name in ("contact", "contact_known")}
-        swapped["as_told"] = torch.zeros_like(self.as_told)
+        of_a_hand = ("position", "location", "depth", "visible", "present", "known")
+        swapped = {
+            **{name: getattr(self, name).flip(1) for name in of_a_hand},
+            **{name: getattr(self, name).transpose(1, 2) for name in ("contact", "contact_known")},
+            "vector": -self.vector,
+            "nearer": -self.nearer,
+            "as_told": torch.zeros_like(self.as_told),
+        }
         chosen = {
             name: torch.where(which.reshape(-1, *[1] * (value.dim() - 1)), value, getattr(self, name))
             for name, value in swapped.items()

@@ -151,7 +151,8 @@ class Seer:
             return seen
         odds = self.watch.sides(image, self._expected(seen), self.camera)
         for (track, _), one in zip(seen, odds, strict=True):
-            self._tracker.tell_side(track, one)
+            if one:
+                self._tracker.tell_side(track, one)
         return [(track, replace(hand, side_odds=one)) for (track, hand), one in zip(seen, odds, strict=True)]
 
     def _both(self, image: Image, time: float, hands: Sequence[Expected]) -> PairReading | None:

@@ -130,7 +130,7 @@ def with_readings(
     use: PairUse = PairUse(),
     *,
     ordered: bool = True,
-    several: Mask | None = None,
+    several: Mask | bool = False,
 ) -> Take:
     """The take with what was read of both hands; `several` (T,) frames in which more than one hand was seen, whoever's
     they are taken for.
@@ -162,7 +162,7 @@ def with_readings(
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & use.fill
         if ordered:
             filled &= _lasting(take, readings.frame[trusted & (seen | sure)])[readings.frame]
-            seen_otherwise = track.state != State.ABSENT if several is None else several | (track.state != State.ABSENT)
+            seen_otherwise = (track.state != State.ABSENT) | several
             beside, bridged = _beside(take, seen_otherwise)[readings.frame], _bridged(take, track)[readings.frame]
             filled &= (beside | partner) & ~bridged
         standing |= filled

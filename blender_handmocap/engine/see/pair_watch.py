@@ -132,7 +132,9 @@ class PairWatch:
         doubt, or there is no time. Of two near hands one is the right one, unless they lie over each other and may be
         one."""
         odds = [0.0] * len(hands)
-        doubtful = [not self.lost_only and min(hand.right, 1.0 - hand.right) > _NO_DOUBT for hand in hands]
+        if self.lost_only:
+            return odds
+        doubtful = [min(hand.right, 1.0 - hand.right) > _NO_DOUBT for hand in hands]
         near = _nearest_two(hands)
         pair = [] if near is None or _may_be_one(near) else [_index_of(hand, hands) for hand in near]
         if near is not None and any(doubtful[index] for index in pair):

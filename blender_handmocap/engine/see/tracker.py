@@ -357,8 +357,8 @@ def _side_after(right: float, hand: SeenHand) -> float:
     return _chance(_limited(_SIDE_MEMORY * logit(right) + _SIDE_LEARNT * said))
 
 
-def _limited(logit: float, limit: float = _SIDE_LIMIT) -> float:
-    return float(np.clip(logit, -limit, limit))
+def _limited(odds: float, limit: float = _SIDE_LIMIT) -> float:
+    return float(np.clip(odds, -limit, limit))
 
 
 def _chance(logit: float) -> float:
