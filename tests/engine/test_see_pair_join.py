@@ -138,15 +138,34 @@ def test_a_hand_that_was_seen_but_is_nobodys_may_be_filled() -> None:
     assert not with_readings(one, every, SURE, several=~two & False).left.state.any()
 
 
-def test_a_partner_that_nobody_saw_is_filled_where_it_is_read_for_long() -> None:
-    reading = replace(a_reading(), partner=True)
+def partner_read(said: list[float]) -> Readings:
+    """What was said of a partner in each frame: 0: not asked."""
+    records = Records()
+    for frame, chance in enumerate(said):
+        reading = replace(a_reading(), partner=chance) if chance else None
+        records.append(frame, frame / 30.0, [], reading)
+    return Readings.of(joined([records.arrays()]))
+
+
+def test_a_partner_that_nobody_saw_is_filled_where_the_clip_says_that_it_was_there() -> None:
     take = take_with(("right",), shift=2.0)
-    found = with_readings(take, readings([0, 1, 2, 3], reading), SURE)
+    found = with_readings(take, partner_read([0.95, 0.9, 0.9, 0.95]), SURE)
     assert found.left.state.all() and found.pair.valid.all()
     # The hand that was seen stays as it was seen.
     np.testing.assert_array_equal(found.right.seen2d, take.right.seen2d)
-    fleeting = with_readings(take, readings([1], reading), SURE)
-    assert not fleeting.left.state.any() and not fleeting.pair.valid.any()
+    # A moment's doubt is forgiven, also that of a doubtful look; a moment's belief is not enough.
+    doubted = with_readings(take, partner_read([0.95, 0.9, 0.3, 0.95]), SURE)
+    assert doubted.left.state.all()
+    for said in ([0.0, 0.95, 0.0, 0.0], [0.02, 0.95, 0.02, 0.02], [0.3, 0.4, 0.3, 0.4]):
+        fleeting = with_readings(take, partner_read(said), SURE)
+        assert not fleeting.left.state.any() and (fleeting.pair is None or not fleeting.pair.valid.any())
+
+
+def test_where_the_network_surely_sees_no_partner_nothing_is_filled() -> None:
+    take = take_with(("right",))
+    found = with_readings(take, partner_read([0.95, 0.95, 0.05, 0.95]), SURE)
+    # A hole of one frame is bridged later; what was read there is of no hand.
+    assert found.left.state.tolist() == [State.SEEN, State.SEEN, State.ABSENT, State.SEEN]
 
 
 @pytest.mark.parametrize("confidence", [0.1, 0.6])
@@ -154,13 +173,16 @@ def test_a_hand_that_is_doubted_gives_way_to_a_partner_read_elsewhere(confidence
     take = take_with(SIDES)
     away = replace(take.left, seen2d=take.left.seen2d + 200.0, confidence=np.full(FRAMES, confidence))
     take = replace(take, left=away)
-    reading = replace(a_reading(), partner=True)
+    reading = replace(a_reading(), partner=0.95)
     found = with_readings(take, readings([0, 1, 2, 3], reading), SURE)
     if confidence < 0.3:
         np.testing.assert_allclose(found.left.seen2d[0], hand_points("left"), atol=1e-3)
         assert (found.left.confidence > confidence).all() and found.pair.valid.all()
     else:
         np.testing.assert_array_equal(found.left.seen2d, away.seen2d)
+    # Nor does one that is less than certain take its place, likely as it is.
+    likely = with_readings(take, readings([0, 1, 2, 3], replace(reading, partner=0.7)), SURE)
+    np.testing.assert_array_equal(likely.left.seen2d, away.seen2d)
     # What was read of both as they were said to be changes no such hand, however it is doubted.
     plain = with_readings(take, readings([0, 1, 2, 3], a_reading()), SURE)
     np.testing.assert_array_equal(plain.left.seen2d, away.seen2d)

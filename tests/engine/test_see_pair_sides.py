@@ -115,6 +115,22 @@ def test_nobody_is_asked_about_a_side_that_is_sure_nor_where_there_is_no_time(
     assert live.sides(image, [hand(truth, 0, 0, 0.6)], camera) == [0.0] and len(asked) == 2
 
 
+def test_two_near_hands_that_are_surely_of_one_side_are_asked_about(
+    watch: PairWatch, truth: Take, camera: Camera, pictures: dict[int, np.ndarray]
+) -> None:
+    right_is_right = []
+    for frame, image in pictures.items():
+        left, right = hand(truth, frame, 0, 0.97), hand(truth, frame, 1, 0.99)
+        odds = watch.sides(image, [left, right], camera)
+        assert odds[0] == -odds[1]
+        right_is_right += [odds[1] > 0] if odds[1] else []
+    # In some pictures they are too far from each other for that.
+    assert 3 <= len(right_is_right) < len(pictures) and np.mean(right_is_right) >= 0.8
+    # One of each side, as sure as that, are in no doubt.
+    both = [hand(truth, FRAMES[0], 0, 0.03), hand(truth, FRAMES[0], 1, 0.99)]
+    assert watch.sides(pictures[FRAMES[0]], both, camera) == [0.0, 0.0]
+
+
 def test_a_network_that_says_no_numbers_says_nothing(
     watch: PairWatch, truth: Take, camera: Camera, pictures: dict[int, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,14 +15,15 @@ from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, Calibration
 from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES, given
 from training.detnet.trunk import TAPS
 from training.footage import mesh_gap
+from training.footage.crops import crop_matrix
 from training.footage.situations import Sampler
 from training.footage.two_hands import PATTERN_FILE, load
 from training.pair import files
-from training.pair.followed import Following, followed
+from training.pair.followed import Following, followed, placed_from
 from training.pair.heads import CROP, LEFT, RIGHT, PairCropNet, PairHeads
 from training.pair.learn import as_given, told_again
 from training.pair.losses import Targets, Weights, loss, targets
-from training.pair.pictures import Situations, Truth, drawn_crops
+from training.pair.pictures import Situations, Truth, drawn_crops, strayed
 
 ROWS = 24
 
@@ -57,6 +58,11 @@ def truth() -> Targets:
     return targets(made_labels())
 
 
+def only(**shares: float) -> Following:
+    """Hands that are followed well, but for the given."""
+    return Following(**{**dict.fromkeys(vars(Following()), 0.0), **shares})
+
+
 def features(seed: int, rows: int = ROWS) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(seed)
     return [torch.randn(rows, *files.SHAPES[name], generator=random) for name in files.INPUTS[:3]]
@@ -77,7 +83,7 @@ def test_targets_are_in_palm_lengths_from_the_wrists(truth: Targets) -> None:
 
 def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: Targets) -> None:
     random = np.random.default_rng(0)
-    good, _ = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 0, 0, 0))
+    good, _ = followed(truth, np.eye(21), random, only())
     there = truth.known.numpy() > 0
     np.testing.assert_array_equal(good.known, there)
     off = np.linalg.norm(good.points - truth.position.numpy(), axis=-1)[there]
@@ -87,9 +93,12 @@ def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: 
     assert 0.5 < (off / good.error[there]).mean() < 2.0
     form_off = np.linalg.norm(good.form - truth.location.numpy(), axis=-1)[there]
     assert 0.3 < (form_off / good.form_error[there]).mean() < 3.0
-    lost, told = followed(truth, np.eye(21), random, Following(0, 0, 0, 0, 1.0, 0, 0))
-    assert not lost.known.any() and not told.told.any()
-    swapped, told = followed(truth, np.eye(21), random, Following(0, 0, 0, 1.0, 0, 0, 0))
+    lost, told = followed(truth, np.eye(21), random, only(lost=1.0))
+    known = lost.known.any(1)
+    # From one hand at least the crop was placed.
+    np.testing.assert_array_equal(known, placed_from(truth.position.numpy(), there).any(1) & there.all(1))
+    assert known.any() and not told.told[torch.from_numpy(~known)].any()
+    swapped, told = followed(truth, np.eye(21), random, only(other=1.0))
     pair = there.all(1)
     to_other = np.linalg.norm(swapped.points - truth.position.numpy()[:, ::-1], axis=-1)[pair].mean(-1)
     assert np.median(to_other / np.ptp(truth.position.numpy(), axis=2).max(-1)[pair]) < 0.08
@@ -99,7 +108,7 @@ def test_a_hand_followed_well_is_where_it_is_and_a_lost_one_says_nothing(truth: 
 
 def test_exchanged_hands_lie_where_the_other_one_is_said_to_be(truth: Targets) -> None:
     (plain, true), (exchanged, told) = (
-        followed(truth, np.eye(21), np.random.default_rng(2), Following(0, 0, 0, 0, 0, 0, share)) for share in (0, 1)
+        followed(truth, np.eye(21), np.random.default_rng(2), only(exchanged=share)) for share in (0, 1)
     )
     which = told.as_told.numpy() == 0
     assert (true.as_told == 1).all() and which.sum() >= 3
@@ -115,7 +124,7 @@ def test_exchanged_hands_lie_where_the_other_one_is_said_to_be(truth: Targets) -
 
 
 def test_the_truth_is_told_in_the_order_in_which_the_hands_are_taken(truth: Targets) -> None:
-    seen, told = followed(truth, np.eye(21), np.random.default_rng(2), Following(0, 0, 0, 0, 0, 0, 1))
+    seen, told = followed(truth, np.eye(21), np.random.default_rng(2), only(exchanged=1.0))
     which = told.as_told == 0
     there = which[:, None] & (told.known > 0)
     off = np.linalg.norm(seen.points - told.position.numpy(), axis=-1).mean(-1)[there.numpy()]
@@ -131,9 +140,60 @@ def test_the_truth_is_told_in_the_order_in_which_the_hands_are_taken(truth: Targ
 
 
 def test_made_up_hands_are_only_where_there_is_none(truth: Targets) -> None:
-    seen, _ = followed(truth, np.eye(21), np.random.default_rng(1), Following(0, 0, 0, 0, 0, 1.0, 0))
+    seen, _ = followed(truth, np.eye(21), np.random.default_rng(1), only(made_up=1.0, wherever=1.0))
     assert (seen.known & ~(truth.known.numpy() > 0)).any()
     assert all(np.isfinite(values).all() for values in vars(given(seen)).values())
+
+
+def crops_of(hands: int, situations: Situations, rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2, 21, 2) shares of crops that strayed from the hands they were placed from; (N, 2) which are there."""
+    random = np.random.default_rng(3)
+    places, there = np.zeros((rows, 2, 21, 2)), np.zeros((rows, 2), bool)
+    for row in range(rows):
+        shown = [random.normal(size=(21, 2)) * 18.0 + random.uniform(80, 160, 2) for _ in range(hands)]
+        to_crop = crop_matrix(strayed([one.copy() for one in shown], situations, random), CROP)
+        for slot, points in enumerate(shown):
+            places[row, slot] = (points @ to_crop[:, :2].T + to_crop[:, 2]) / CROP
+        there[row, :hands] = True
+    return places, there
+
+
+def test_the_crop_tells_from_which_hands_it_was_placed() -> None:
+    for hands, situations, low, high in (
+        (2, Situations(one_known=1.0), 0.9, 1.0),
+        (2, Situations(one_known=0.0), 0.0, 0.25),
+        (1, Situations(phantom=0.0), 0.75, 1.0),
+        (1, Situations(phantom=1.0), 0.0, 0.3),
+    ):
+        alone = placed_from(*crops_of(hands, situations))
+        assert (alone.sum(1) <= 1).all()
+        assert low <= alone.any(1).mean() <= high, (hands, situations)
+
+
+def test_of_the_other_hand_of_a_crop_placed_from_one_nothing_is_known(truth: Targets) -> None:
+    there = truth.known.numpy() > 0
+    placed = placed_from(truth.position.numpy(), there)
+    seen, _ = followed(truth, np.eye(21), np.random.default_rng(1), only(alone=1.0, lost=1.0))
+    pair = placed.any(1) & there.all(1)
+    assert pair.sum() >= 3
+    np.testing.assert_array_equal(seen.known[pair], placed[pair])
+
+
+def test_a_second_hand_is_believed_in_where_the_crop_would_have_been_placed_from_it() -> None:
+    places, there = crops_of(1, Situations(phantom=1.0))
+    # Every other one is a right hand.
+    places[1::2], there[1::2] = places[1::2, ::-1], there[1::2, ::-1]
+    labels = {**made_labels(rows=len(places)), "present": there.astype(np.uint8)}
+    truth = targets({**labels, "points2d": (places * CROP).astype(np.float32)})
+    off = ~placed_from(truth.position.numpy(), there).any(1)
+    seen, _ = followed(truth, np.eye(21), np.random.default_rng(1), only(made_up=1.0))
+    believed = seen.known.all(1)
+    # Its form is that of a hand of another crop: half of them have one of that side.
+    assert 0.35 < believed[off].mean() < 0.65 and not believed[~off].any()
+    both = seen.points[believed].reshape(believed.sum(), 42, 2)
+    middle = (both.min(1) + both.max(1)) / 2
+    hand = places[believed][there[believed]]
+    assert np.linalg.norm(middle - 0.5, axis=1).mean() < 0.6 * np.linalg.norm(hand.mean(1) - 0.5, axis=1).mean()
 
 
 def test_the_loss_falls_and_each_term_can_be_switched_off(truth: Targets) -> None:
@@ -166,7 +226,7 @@ def test_only_a_hand_that_nobody_saw_is_looked_for_where_it_is_guessed(truth: Ta
         heads.told.weight.zero_()
         heads.told.bias.zero_()
     taps = dict(zip(TAPS, features(0), strict=True))
-    following = Following(badly=0, stale=0, wrong=0, other=0, lost=0.4, made_up=0, exchanged=0)
+    following = only(lost=0.4)
     first = as_given(followed(truth, np.eye(21), np.random.default_rng(0), following)[0])
     known = first[2][:, 6:8] > 0
     assert 5 < (~known).sum() < known.numel()

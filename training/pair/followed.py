@@ -2,26 +2,38 @@
 """What whoever follows hands might know of the hands of a crop: from good to wrong to nothing.
 
 Trackers see one hand at a time. Where two overlap they lose one of them, take one for the other, or lag behind;
-and they do not know it: the errors they state are those of good days. Of hands that are each taken for the other one,
+and they do not know it: the errors they state are those of good days. The engine places a crop from the hands that it
+knows and tells of just those, so what is known of a crop must agree with how it was placed: a crop from one of two
+hands tells nothing of the other, and beside a single hand off the middle another one was believed in. Else the place
+of the crop would tell of hands that nobody knows of. Of hands that are each taken for the other one,
 or of a single one that is, the truth is told in the order in which they are taken.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from blender_handmocap.engine import rotations
+from blender_handmocap.engine.see.pair_crop import BOTH_ENLARGED, ONE_ENLARGED
 from blender_handmocap.engine.see.pair_given import SeenPair, exchanged
 
 from .heads import HANDS, POINTS
 from .losses import Targets
 
 Array = NDArray[np.float64]
+
+_STRAYED_SHIFT: Final = 0.09
+_STRAYED_SIZE: Final = 0.2
+"""by which crops stray from where they were placed: shares of the crop, logarithm"""
+_MISFIT: Final = 2.0
+"""from which a crop was not placed from a single hand alone"""
+_OPPOSITE: Final = 0.05
+"""shares of the crop by which a second hand that is not there strays from where the crop would say it is"""
 
 
 @dataclass(frozen=True)
@@ -35,9 +47,14 @@ class Following:
     """another hand's form"""
     other: float = 0.05
     """the points of the other hand"""
-    lost: float = 0.25
-    made_up: float = 0.12
-    """hands that are not there and yet said to be seen"""
+    lost: float = 0.05
+    """of hands from which the crop may have been placed"""
+    made_up: float = 0.9
+    """hands that are not there and yet said to be seen, in crops that were placed from more than the single hand"""
+    wherever: float = 0.02
+    """the same in other crops"""
+    alone: float = 0.95
+    """crops placed from one of two hands that tell nothing of the other"""
     exchanged: float = 0.35
     """share of the crops whose hands, or whose only one, are each said to be of the other side"""
 
@@ -63,12 +80,21 @@ def followed(
 
     strangers = np.array([(k + 1 + random.integers(count - 1)) % count for k in range(count)]) if count > 1 else [0]
     strange = there[strangers]
-    made_up = ~there & strange & (random.random(shape) < following.made_up)
+    placed = placed_from(exact, there)
+    single = there ^ there[:, ::-1]
+    believed = single.any(1) & ~placed.any(1)
+    share = np.where(believed, following.made_up, following.wherever)[:, None]
+    made_up = ~there & strange & (random.random(shape) < share)
+    unknown = placed.any(1)[:, None] & there & ~placed & (random.random((count, 1)) < following.alone)
+    lost = unknown | (lost & ~(placed & there[:, ::-1]))
     alien = (wrong & strange) | made_up
     other_form = form[:, ::-1] * [-1.0, 1.0, 1.0]
     form = np.where(alien[..., None, None], form[strangers], np.where(other[..., None, None], other_form, form))
     foreign = places[strangers] - places[strangers].mean(2, keepdims=True)
-    centre = np.where(there[..., None], places.mean(2), random.uniform(0.25, 0.75, (*shape, 2)))
+    # A crop lies about the middle of what it was placed from.
+    opposite = 1.0 - places[:, ::-1].mean(2) + random.normal(size=(*shape, 2)) * _OPPOSITE
+    anywhere = np.where(believed[:, None, None], opposite, random.uniform(0.25, 0.75, (*shape, 2)))
+    centre = np.where(there[..., None], places.mean(2), anywhere)
     foreign = foreign + centre[:, :, None]
     places = np.where(alien[..., None, None], foreign, np.where(other[..., None, None], places[:, ::-1], places))
 
@@ -107,6 +133,22 @@ def followed(
     which = sure & (random.random(count) < following.exchanged)
     told = truth.taken_for_the_other(torch.from_numpy(which), torch.from_numpy(sure))
     return _chosen(which, exchanged(seen), seen), told
+
+
+def placed_from(places: Array, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N, 2) crops that were likely placed from this hand (true places (N, 2, 21, 2)) alone."""
+    lowest, highest = places.min(2), places.max(2)
+    own = np.where(there, _misfit(lowest, highest, ONE_ENLARGED), np.inf)
+    both = _misfit(lowest.min(1), highest.max(1), BOTH_ENLARGED)
+    rival = np.where(there.all(1)[:, None], np.minimum(own[:, ::-1], both[:, None]), _MISFIT)
+    return np.asarray(own < rival)
+
+
+def _misfit(lowest: Array, highest: Array, enlarged: float) -> Array:
+    """(...,) how badly boxes (..., 2) agree with a crop that was placed so much enlarged about them."""
+    away = np.linalg.norm((lowest + highest) / 2.0 - 0.5, axis=-1) / _STRAYED_SHIFT
+    size = np.log(np.maximum((highest - lowest).max(-1) * enlarged, 1e-6)) / _STRAYED_SIZE
+    return np.asarray(away**2 + size**2)
 
 
 def _lies_on_its_own(seen: SeenPair, places: Array, there: NDArray[np.bool_]) -> NDArray[np.bool_]:

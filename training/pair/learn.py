@@ -209,6 +209,8 @@ def validate(
             "nearer": ((out["left_nearer"] > 0) == (truth.nearer > 0))[truth.nearer != 0].float(),
             "present": ((out["present"] > 0) == (truth.present > 0))[truth.strangers == 0].float(),
             "pair": ((out["pair"] > 0) == pair).float(),
+            "pair_beside": ((out["pair"] > 0) == pair)[known[2][:, 6:8].sum(1) == 1].float(),
+            "pair_believed": (out["pair"] < 0)[(known[2][:, 6:8].sum(1) == 2) & ~pair].float(),
             "side_kept": (out["as_told"] > 0)[(truth.told * truth.as_told) > 0].float(),
             "side_doubted": (out["as_told"] < 0)[(truth.told * (1.0 - truth.as_told)) > 0].float(),
             "precision": touch[said_touch & sure].float(),

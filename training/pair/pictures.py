@@ -42,6 +42,10 @@ LEAST_INSIDE: Final = 8
 _LEAST_AREA: Final = 0.012
 """share of the drawing that hands must cover"""
 _MIRROR: Final = np.array([-1.0, 1.0, 1.0])
+_PHANTOM_TURN: Final = 0.8
+_PHANTOM_SIZE: Final = 0.2
+_PHANTOM_AWAY: Final = 0.6
+"""how hands that are not there stray from the ones that are: radians, logarithm, longer sides of the box"""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,10 @@ class Situations:
     """no hand at all"""
     strangers: float = 0.04
     """two hands of one side, as of two people"""
-    one_known: float = 0.25
+    one_known: float = 0.5
     """crops placed from one hand while the other is looked for"""
+    phantom: float = 0.4
+    """crops of single hands placed as if a second one had been seen near them"""
     upright: float = 0.1
     """crops that were not turned"""
     points: float = 0.04
@@ -209,6 +215,8 @@ def strayed(hands: list[Array], situations: Situations, random: Random) -> Array
     ]
     if len(points) > 1 and random.random() < situations.one_known:
         points = [points[int(random.integers(len(points)))]]
+    elif len(points) == 1 and random.random() < situations.phantom:
+        points.append(_phantom(points[0], random))
     crop = crop_of_pair(points)
     pick = random.random()
     if pick < situations.upright:
@@ -220,6 +228,14 @@ def strayed(hands: list[Array], situations: Situations, random: Random) -> Array
     crop[2:4] *= np.exp(random.normal() * situations.scale)
     crop[:2] += random.normal(size=2) * situations.shift * crop[2]
     return crop
+
+
+def _phantom(points: Array, random: Random) -> Array:
+    """Where a second hand might wrongly be seen near one at points (21, 2): over it, or a hand's length off."""
+    middle, extent = points.mean(0), float(np.ptp(points, axis=0).max())
+    turn = turned(random.normal() * _PHANTOM_TURN)
+    size = np.exp(random.normal() * _PHANTOM_SIZE)
+    return np.asarray((points - middle) @ turn * size + middle + random.normal(size=2) * _PHANTOM_AWAY * extent)
 
 
 def _inside(points: Array, scene: Scene) -> NDArray[np.bool_]:

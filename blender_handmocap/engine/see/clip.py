@@ -117,12 +117,12 @@ class Seer:
         size = (image.shape[1], image.shape[0])
         tracked = self._tracker.step(image, time)
         seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in tracked]
-        seen = self._with_sides(image, seen)
-        expected = self._expected(seen)
-        twin = None if self.watch is None else self.watch.twin(image, expected, self.camera)
+        twin = None if self.watch is None else self.watch.twin(image, self._expected(seen), self.camera)
         if twin is not None:
             self._tracker.give_up(tracked[twin].track, time)
-            del tracked[twin], seen[twin], expected[twin]
+            del tracked[twin], seen[twin]
+        seen = self._with_sides(image, seen)
+        expected = self._expected(seen)
         if self.settings.mode == "best":
             self.late = [
                 (ago, hand.track, self._observed(hand.seen, hand.motion, size))

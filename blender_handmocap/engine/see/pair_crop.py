@@ -42,9 +42,9 @@ CALIBRATION_KEY: Final = "calibration"
 PARTS: Final = len(CONTACT_PARTS)
 
 _OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact")
-_BOTH_ENLARGED: Final = 1.35
+BOTH_ENLARGED: Final = 1.35
 """side of the crop in longer sides of the box around the points of both hands"""
-_ONE_ENLARGED: Final = 2.3
+ONE_ENLARGED: Final = 2.3
 """... and of the box of one hand whose partner is looked for"""
 _AGREEMENT: Final = 0.6
 """length of the sum of both hands' directions below which they point to opposite sides, and the crop stays upright"""
@@ -64,8 +64,9 @@ SAME_HAND: Final = 0.35
 DOUBTED: Final = 0.3
 """confidence under which a hand gives way to a partner that was read elsewhere"""
 CERTAIN: Final = 0.8
-_CERTAIN_ERROR: Final = 0.6
-"""least probabilities, and largest mean expected error in shares of the hand's box, for a partner that nobody saw"""
+"""... and probability that this partner needs for that"""
+LIKELY: Final = 0.1
+"""probability from which a partner that nobody saw is looked at closely, and may be believed"""
 
 
 def crop_of_pair(hands: Sequence[Array]) -> Array:
@@ -78,7 +79,7 @@ def crop_of_pair(hands: Sequence[Array]) -> Array:
     upright = points @ turn
     highest, lowest = upright.max(0), upright.min(0)
     centre = turn @ ((highest + lowest) / 2)
-    enlarged = _BOTH_ENLARGED if len(hands) > 1 else _ONE_ENLARGED
+    enlarged = BOTH_ENLARGED if len(hands) > 1 else ONE_ENLARGED
     side = max(float((highest - lowest).max()) * enlarged, 1.0)
     return np.array([centre[0], centre[1], side, side, rotation])
 
@@ -131,8 +132,8 @@ class PairReading:
     """0..1: the left hand is nearer to the camera"""
     maps: MapsReading | None = None
     """what every cell of the crop shows; None: not asked for"""
-    partner: bool = False
-    """read beside a single hand whose partner nobody saw: believed only where it is read for long"""
+    partner: float = 0.0
+    """probability of a partner that nobody saw, as it was read beside a single hand; 0: read of two hands"""
 
     @property
     def both(self) -> bool:
@@ -149,11 +150,9 @@ class PairReading:
         """Whether every point of one hand was read on the same point of the other."""
         return self.apart < _ONE_HAND
 
-    def is_sure_of(self, slot: int, least: float = CERTAIN) -> bool:
-        """Whether a hand that nobody saw is so certain, its points are, and the other one may hide it."""
-        extent = max(longer_side(self.points[slot]), 1.0)
-        certain = min(self.together, float(self.present[slot])) >= least
-        return bool(certain and self.error[slot].mean() < _CERTAIN_ERROR * extent and self.apart < _HIDDEN)
+    def chance_of(self, slot: int) -> float:
+        """Probability of a hand that nobody saw: where the other one cannot hide it, it would have been seen."""
+        return min(self.together, float(self.present[slot])) if self.apart < _HIDDEN else 0.0
 
     def expected(self, calibration: Calibration, *, doubt: float = 1.0) -> list[Expected]:
         """Both hands as something to expect, in the definition of a take's points; errors times `doubt`."""

@@ -18,7 +18,8 @@ from ..take import HandTrack, PairTrack, State, Take
 from .crops import Array
 from .fusion import visibility
 from .observation import Observation
-from .pair_crop import DOUBTED, SAME_HAND, Calibration, PairReading
+from .pair_crop import CERTAIN, DOUBTED, LIKELY, PRESENT, SAME_HAND, Calibration, PairReading
+from .pair_partner import paired
 
 Mask = NDArray[np.bool_]
 
@@ -90,6 +91,10 @@ class Readings:
             return cls(frame, **_NONE)
         return cls(frame, **{name: records[f"pair_{name}"] for name in READ})
 
+    def rows(self, chosen: Mask) -> Readings:
+        """Those chosen of them (R,)."""
+        return Readings(self.frame[chosen], **{name: getattr(self, name)[chosen] for name in READ})
+
     def pieces(self) -> Iterator[tuple[slice, Readings]]:
         """Where each stretch of them lies, and the stretch in full precision."""
         for first in range(0, len(self), _PIECE):
@@ -137,15 +142,17 @@ def with_readings(
 
     In `ordered` frames a hand is filled only where the pair lasts a little, the hand or any second one was seen not
     long before or after (or it is all but certain), and its motion cannot be bridged. What was read of a partner that
-    nobody saw is good for nothing else.
+    nobody saw is good for nothing else, and only where the clip as a whole says that there was one.
     """
+    readings = _believed(take, readings)
     if not len(readings):
         return take
     confidence, same = _looked_at(take, readings, calibration)
-    partner = readings.partner > 0.5
+    partner = readings.partner > 0.0
     # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed, or
     # not believed beside a partner.
-    same[_doubted(take, readings, confidence, same) & partner[:, None]] = np.nan
+    certain = readings.partner >= CERTAIN
+    same[_doubted(take, readings, confidence, same) & certain[:, None]] = np.nan
     own = same[:, [0, 1], [0, 1]]
     other = same[:, [0, 1], [1, 0]]
     fits = ~(own > SAME_HAND)
@@ -158,7 +165,8 @@ def with_readings(
         seen = np.isfinite(own[:, slot])
         joined = trusted & seen & fits[:, slot] & ~partner & use.points
         # A hand is only made up beside one that lies where it was read.
-        sure = (readings.together.astype(np.float64) >= _LEAST_TOGETHER) & (confidence[:, slot] >= _LEAST_CONFIDENCE)
+        sure = partner | (readings.together.astype(np.float64) >= _LEAST_TOGETHER)
+        sure &= confidence[:, slot] >= _LEAST_CONFIDENCE
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & use.fill
         if ordered:
             filled &= _lasting(take, readings.frame[trusted & (seen | sure)])[readings.frame]
@@ -178,6 +186,14 @@ def with_readings(
     contact = held(readings.contact, take.time[readings.frame])
     pair.contact[at] = contact[good] if use.contact else np.nan
     return replace(take, left=tracks["left"], right=tracks["right"], pair=pair)
+
+
+def _believed(take: Take, readings: Readings) -> Readings:
+    """The readings without those of partners that were likely not there."""
+    beside = readings.partner > 0.0
+    both = np.all([take.track(side).state != State.ABSENT for side in SIDES], axis=0)
+    chance = paired(take.time, both, readings.frame[beside], readings.partner[beside].astype(np.float64))
+    return readings.rows(~beside | ((chance[readings.frame] >= PRESENT) & (readings.partner >= LIKELY)))
 
 
 def _looked_at(take: Take, readings: Readings, calibration: Calibration) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from .crops import Array, Image
 from .pair_crop import (
     CERTAIN,
     DOUBTED,
+    LIKELY,
     PRESENT,
     SAME_HAND,
     Expected,
@@ -29,10 +30,6 @@ _STALE: Final = 2.5
 """by which the errors of a pair grow until the next picture"""
 _ASKED_AGAIN: Final = 0.15
 """seconds until the partner of a single hand is asked for again after there was surely none"""
-_BELIEVED: Final = 0.15
-"""seconds for which a partner that was read is believed in"""
-_STILL_CERTAIN: Final = 0.6
-"""the probabilities it then needs"""
 _NEAR: Final = 0.8
 """hands whose nearest points are this near, in longer sides of a hand's box, are looked at together"""
 _OVER: Final = 0.7
@@ -51,6 +48,8 @@ _SURELY_NONE: Final = 0.05
 """probability of a second hand under which that is no hand"""
 _FOREARM: Final = 0.5
 """palm lengths it is wide to either side at the wrist, and by which it may stray a palm length farther"""
+_LEAST_CHANCE: Final = 1e-3
+"""what is said of a partner that is surely not there: 0 is said where nobody was asked"""
 _REMEMBERED: Final = 0.6
 """seconds for which a pair that was seen tells where to look for it"""
 
@@ -70,8 +69,6 @@ class PairWatch:
     """seconds, when both hands were seen last: what was only read keeps no hand alive"""
     again: float = -math.inf
     """seconds, until when the partner of a single hand is not asked for"""
-    believed: float = -math.inf
-    """seconds, until when a partner that was read needs less certainty"""
 
     def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         """What the next picture shows of a pair; `hands`: those that were found in it."""
@@ -129,15 +126,16 @@ class PairWatch:
 
     def sides(self, image: Image, hands: Sequence[Expected], camera: Camera) -> list[float]:
         """Log odds of a right hand of each, by the network that is shown more than this hand; 0: its side is in no
-        doubt, or there is no time. Of two near hands one is the right one, unless they lie over each other and may be
-        one."""
+        doubt, or there is no time. Of two near hands (`hands` is free of twins) one is the right one: if both are said
+        to be, that is doubtful, however sure."""
         odds = [0.0] * len(hands)
         if self.lost_only:
             return odds
         doubtful = [min(hand.right, 1.0 - hand.right) > _NO_DOUBT for hand in hands]
         near = _nearest_two(hands)
-        pair = [] if near is None or _may_be_one(near) else [_index_of(hand, hands) for hand in near]
-        if near is not None and any(doubtful[index] for index in pair):
+        pair = [] if near is None else [_index_of(hand, hands) for hand in near]
+        alike = near is not None and (near[0].right >= PRESENT) == (near[1].right >= PRESENT)
+        if near is not None and (alike or any(doubtful[index] for index in pair)):
             left, right = pair
             odds[right] = self.network.sides(image, near, camera)
             odds[left] = -odds[right]
@@ -148,7 +146,8 @@ class PairWatch:
         return odds
 
     def _partner(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
-        """What is read beside a hand whose partner nobody saw: hidden from the first picture on, perhaps.
+        """What is read beside a hand whose partner nobody saw, and how surely it is there: hidden from the first
+        picture on, perhaps. Whether it is believed is decided over the whole clip.
 
         Of several hands the surest one is asked beside, unless one of the other side is seen as well.
         """
@@ -161,15 +160,16 @@ class PairWatch:
             return None
         known = _alone(surest)
         reading = self.network.look(image, known, camera)
-        believed = time <= self.believed
-        if reading is None or not reading.is_sure_of(1 - slot, _STILL_CERTAIN if believed else CERTAIN):
-            if not believed and (reading is None or reading.together < PRESENT):
-                self.again = time + _ASKED_AGAIN
+        if reading is None:
             return None
-        self.believed = time + _BELIEVED
-        known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
-        closer = self.network.look(image, known, camera)
-        return None if closer is None or not closer.both else replace(closer, partner=True)
+        chance = reading.chance_of(1 - slot)
+        if chance < _SURELY_NONE:
+            self.again = time + _ASKED_AGAIN
+        elif chance >= LIKELY:
+            known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
+            closer = self.network.look(image, known, camera)
+            reading = closer if closer is not None and closer.both else reading
+        return replace(reading, partner=max(chance, _LEAST_CHANCE))
 
     def _beside_the_sure_one(
         self, image: Image, time: float, near: Sequence[Expected], camera: Camera
@@ -180,12 +180,12 @@ class PairWatch:
         if doubted.confidence >= DOUBTED or max(hand.confidence for hand in near) < _SURE:
             return None
         reading = self._partner(image, time, near, camera)
-        if reading is None:
+        if reading is None or reading.partner < CERTAIN:
             return None
         left, right = reading.expected(self.network.calibration, doubt=_STALE)
         self.last, self.time = (left, right), time
         lies_there = min(distance_apart(doubted.points, hand.points) for hand in (left, right)) <= SAME_HAND
-        return replace(reading, partner=not lies_there)
+        return replace(reading, partner=0.0) if lies_there else reading
 
     def _remembered(self, hands: Sequence[Expected]) -> list[Expected] | None:
         """Where both hands should be: those that were found, and the others as they were seen last."""
@@ -205,7 +205,6 @@ class PairWatch:
             **rows,
             "pair_time": np.array(self.time),
             "pair_again": np.array(self.again),
-            "pair_believed": np.array(self.believed),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -216,7 +215,6 @@ class PairWatch:
         ]
         self.last = (hands[0], hands[1]) if hands else None
         self.time, self.again = float(state["pair_time"]), float(state["pair_again"])
-        self.believed = float(state["pair_believed"])
 
 
 def _may_be_one(pair: Sequence[Expected]) -> bool:
