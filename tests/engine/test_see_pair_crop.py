@@ -285,7 +285,7 @@ def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None
 
 @needs_network
 @pytest.mark.parametrize(
-    ("together", "looks", "often"), [(1.0, 2, 6), (0.3, 2, 6), (0.07, 1, 6), (0.02, 1, 2), (0.0, 1, 2)]
+    ("together", "looks", "often"), [(1.0, 2, 6), (0.3, 2, 6), (0.07, 1, 6), (0.02, 1, 6), (0.005, 1, 2), (0.0, 1, 2)]
 )
 def test_what_is_said_of_the_partner_of_a_single_hand_is_kept_however_sure(
     network: PairCropNet, monkeypatch: pytest.MonkeyPatch, together: float, looks: int, often: int

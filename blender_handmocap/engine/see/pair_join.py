@@ -31,6 +31,8 @@ _LEAST_TOGETHER: Final = 0.7
 """probability that both hands are a pair from which a hand that was not seen is taken from a reading"""
 _LEAST_CONFIDENCE: Final = 0.03
 """... and confidence of its points"""
+_LEAST_OF_PARTNER: Final = 0.003
+"""the same of a partner of which the whole clip says that it was there"""
 _AROUND: Final = 0.25
 """seconds before and after a frame ..."""
 _OFTEN: Final = 0.6
@@ -166,7 +168,7 @@ def with_readings(
         joined = trusted & seen & fits[:, slot] & ~partner & use.points
         # A hand is only made up beside one that lies where it was read.
         sure = partner | (readings.together.astype(np.float64) >= _LEAST_TOGETHER)
-        sure &= confidence[:, slot] >= _LEAST_CONFIDENCE
+        sure &= confidence[:, slot] >= np.where(partner, _LEAST_OF_PARTNER, _LEAST_CONFIDENCE)
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & use.fill
         if ordered:
             filled &= _lasting(take, readings.frame[trusted & (seen | sure)])[readings.frame]

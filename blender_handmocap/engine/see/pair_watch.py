@@ -48,6 +48,8 @@ _SURELY_NONE: Final = 0.05
 """probability of a second hand under which that is no hand"""
 _FOREARM: Final = 0.5
 """palm lengths it is wide to either side at the wrist, and by which it may stray a palm length farther"""
+_NOBODY: Final = 0.01
+"""probability of a partner under which it is not asked for again at once"""
 _LEAST_CHANCE: Final = 1e-3
 """what is said of a partner that is surely not there: 0 is said where nobody was asked"""
 _REMEMBERED: Final = 0.6
@@ -163,7 +165,7 @@ class PairWatch:
         if reading is None:
             return None
         chance = reading.chance_of(1 - slot)
-        if chance < _SURELY_NONE:
+        if chance < _NOBODY:
             self.again = time + _ASKED_AGAIN
         elif chance >= LIKELY:
             known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
