@@ -213,6 +213,24 @@ def test_a_seen_vector_puts_the_hands_where_it_says() -> None:
     assert error[:4].mean() < before[:4].mean()
 
 
+def test_a_seen_vector_pulls_more_where_a_hand_is_hardly_seen() -> None:
+    made = scene(12, sides=SIDES, noise=0.5, seed=21, apart=0.15)
+    away = made.truth["left"].translation - made.truth["right"].translation + [0.0, 0.0, 0.04]
+    seen = PairTrack(away / SIZE, np.full((12, 3), 0.3), np.full((12, 6, 6), np.nan), np.ones(12, bool))
+
+    def pulled(left: float, right: float) -> float:
+        tracks = {
+            side: replace(made.take.track(side), confidence=np.full(12, one))
+            for side, one in (("left", left), ("right", right))
+        }
+        found = solve(replace(made.take, pair=seen, **tracks))
+        return float(depth_between(found).mean())
+
+    well, once, hardly = pulled(1.0, 1.0), pulled(1.0, 0.1), pulled(0.1, 0.1)
+    # The one that is seen worse decides.
+    assert hardly > well + 0.002 and once == pytest.approx(hardly, abs=1e-3)
+
+
 def test_a_vector_without_a_word_on_contact_leaves_the_proposals() -> None:
     made = scene(10, sides=SIDES, noise=0.3, seed=22, apart=0.1)
     truth = made.truth["left"].translation - made.truth["right"].translation

@@ -249,11 +249,13 @@ def _through_windows(
 
 
 def _seen_vector(take: Take, frames: NDArray[np.intp], doubt: float) -> SeenVector | None:
-    """What was seen of the way from wrist to wrist in `frames` (P,); `doubt` times the errors it states."""
+    """What was seen of the way from wrist to wrist in `frames` (P,); `doubt` times the errors it states where a hand
+    is hardly seen, once where both are seen well."""
     pair = take.pair
     if pair is None or not pair.valid[frames].any():
         return None
-    sigma = np.where(pair.valid[frames, None], pair.sigma[frames] * doubt, np.inf)
+    well = np.minimum(take.left.confidence[frames], take.right.confidence[frames])[:, None] ** 2
+    sigma = np.where(pair.valid[frames, None], pair.sigma[frames] * (well + doubt * (1.0 - well)), np.inf)
     vector = np.where(pair.valid[frames, None], pair.vector[frames], 0.0)
     return SeenVector(vector.T * take.size, sigma.T * take.size)
 
