@@ -26,6 +26,7 @@ from ..progress import Cancelled, OnProgress, Progress
 from ..see.definitions import MODEL
 from ..settings import Settings
 from ..take import CONTACT_DTYPE, HandTrack, State, Take
+from ..timing import mean_around
 from . import contacts, corrections as fixes, hypotheses, observations, seen_maps, shape, spatial
 from .energy import Energy
 from .kinematics import Chain, HandState, concatenate
@@ -43,6 +44,8 @@ _SHOWN: Final = 0.1
 """weight from which a point counts as one of them"""
 _START_SHARE: Final = 0.5
 """of the progress is reported for the starts, the rest for the windows"""
+_WELL_SEEN: Final = 0.5
+"""seconds before and after a frame that say how well its hands are seen"""
 _STRETCH: Final = 1000
 """frames whose starts are chosen together, so that memory does not grow with the clip"""
 _STRETCH_OVERLAP: Final = 50
@@ -250,11 +253,12 @@ def _through_windows(
 
 def _seen_vector(take: Take, frames: NDArray[np.intp], doubt: float) -> SeenVector | None:
     """What was seen of the way from wrist to wrist in `frames` (P,); `doubt` times the errors it states where a hand
-    is hardly seen, once where both are seen well."""
+    is hardly seen around that time, once where both are seen well."""
     pair = take.pair
     if pair is None or not pair.valid[frames].any():
         return None
-    well = np.minimum(take.left.confidence[frames], take.right.confidence[frames])[:, None] ** 2
+    # Not picture by picture: hands would tremble with how well they are seen.
+    well = mean_around(np.minimum(take.left.confidence, take.right.confidence), take.time, _WELL_SEEN)[frames, None]
     sigma = np.where(pair.valid[frames, None], pair.sigma[frames] * (well + doubt * (1.0 - well)), np.inf)
     vector = np.where(pair.valid[frames, None], pair.vector[frames], 0.0)
     return SeenVector(vector.T * take.size, sigma.T * take.size)

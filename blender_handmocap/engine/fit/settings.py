@@ -92,7 +92,7 @@ class FitSettings:
     """how sharply that changes"""
     contact_reach: float = 0.02
     """parts that are solved farther apart than this do not touch, whatever was seen"""
-    relative_doubt: float = 0.4
+    relative_doubt: float = 0.3
     """of the errors stated of a seen vector between the wrists, where a hand is hardly seen: what stands against it,
     the sizes of both hands, is then wrong alike in all points and frames, and counts as if it were wrong in each by
     itself"""

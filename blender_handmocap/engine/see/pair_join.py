@@ -15,6 +15,7 @@ from ..polish.gaps import short_gaps
 from ..polish.settings import PolishSettings
 from ..settings import BETA_COUNT
 from ..take import HandTrack, PairTrack, State, Take
+from ..timing import mean_around
 from .crops import Array
 from .fusion import visibility
 from .observation import Observation
@@ -256,18 +257,12 @@ def _lasting(take: Take, read: NDArray[np.intp]) -> NDArray[np.bool_]:
     """(T,) frames around which both hands were seen or read more often than not."""
     both = np.all([take.track(side).state != State.ABSENT for side in SIDES], axis=0)
     both[read] = True
-    first = np.searchsorted(take.time, take.time - _AROUND)
-    last = np.searchsorted(take.time, take.time + _AROUND, side="right")
-    total = np.concatenate([[0], np.cumsum(both)])
-    return np.asarray(total[last] - total[first] >= _OFTEN * (last - first))
+    return np.asarray(mean_around(both, take.time, _AROUND) >= _OFTEN)
 
 
 def _beside(take: Take, frames: Mask) -> Mask:
     """(T,) frames not long before or after one of `frames` (T,)."""
-    seen = np.concatenate([[0], np.cumsum(frames)])
-    first = np.searchsorted(take.time, take.time - _SEEN_BESIDE)
-    last = np.searchsorted(take.time, take.time + _SEEN_BESIDE, side="right")
-    return np.asarray(seen[last] > seen[first])
+    return np.asarray(mean_around(frames, take.time, _SEEN_BESIDE) > 0.0)
 
 
 def _bridged(take: Take, track: HandTrack) -> NDArray[np.bool_]:
