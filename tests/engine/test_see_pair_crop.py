@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 
 from blender_handmocap.engine.camera import Camera
-from blender_handmocap.engine.errors import ModelFileError
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.models import MODELS_FOLDER, model_cards
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.crops import HAND_INPUT, cut
 from blender_handmocap.engine.see.pair import palm_bone
-from blender_handmocap.engine.see.pair_crop import (
-    PAIR_CROP_MODEL,
-    Calibration,
-    Expected,
-    PairCropNet,
-    PairReading,
-    crop_of_pair,
-)
+from blender_handmocap.engine.see.pair_calibration import PAIR_CROP_MODEL
+from blender_handmocap.engine.see.pair_crop import Expected, PairCropNet, PairReading, crop_of_pair
 from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES, SeenPair, given, mirrored
 from blender_handmocap.engine.see.pair_watch import PairWatch
 
@@ -98,30 +91,6 @@ def test_what_is_not_known_says_nothing() -> None:
         np.testing.assert_array_equal(a, b)
     nobody = given(as_seen((0.0, 0.0, 0.5), (0.0, 0.0, 0.5), (False, False)))
     assert all(np.isfinite(values).all() for values in vars(nobody).values())
-
-
-def test_constants_come_back_and_damaged_ones_are_refused() -> None:
-    constants = Calibration(0.8, 1.2, 0.9, np.eye(21) * 0.9, np.array([1.0, 0.5, 0.2, -1.0]))
-    back = Calibration.from_text(constants.to_text())
-    assert back.sigma == 0.9
-    np.testing.assert_allclose(back.definition, constants.definition)
-    for text in (
-        "{}",
-        "no json",
-        constants.to_text().replace("0.8", "-1.0"),
-        constants.to_text().replace("0.8", "NaN"),
-    ):
-        with pytest.raises(ModelFileError):
-            Calibration.from_text(text)
-
-
-def test_points_in_a_takes_units_begin_at_the_wrist() -> None:
-    form = np.random.default_rng(0).normal(size=(2, 21, 3))
-    _, turned_form, error = Calibration.plain().in_take(np.zeros((2, 21, 2)), form, np.ones((2, 21)))
-    np.testing.assert_allclose(turned_form[:, 0], 0.0)
-    bones = np.linalg.norm(turned_form[:, [5, 9, 13, 17]], axis=-1).mean(-1)
-    np.testing.assert_allclose(bones, 1.0)
-    np.testing.assert_allclose(error[0] * np.linalg.norm((form - form[:, :1])[0, [5, 9, 13, 17]], axis=-1).mean(), 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +185,32 @@ def test_broken_taps_say_nothing(network: PairCropNet) -> None:
     taps = {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
     hands = [expected("left", (-0.06, 0.05, 0.5)), None]
     assert network.read(taps, crop_of_pair([hands[0].points]), hands, CAMERA) is None
+
+
+@needs_network
+def test_a_crop_that_is_asked_about_again_goes_through_the_trunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = PairCropNet.load(Runtime.choose("cpu", 1), mirror=True)
+    random = np.random.default_rng(0)
+    one, other = random.integers(0, 255, (2, 480, 640, 3), np.uint8)
+    hands = [expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))]
+    fresh = [network.sides(one, hands, CAMERA), network.look(one, hands, CAMERA), network.look(other, hands, CAMERA)]
+    passed: list[int] = []
+    trunk = network._trunk
+    monkeypatch.setattr(network, "_trunk", lambda picture: passed.append(len(picture)) or trunk(picture))
+    network.forget()
+    again = [network.sides(one, hands, CAMERA), network.look(one, hands, CAMERA)]
+    assert passed == [2] and again[0] == fresh[0]
+    # Another picture, another crop, or the next picture in the same place in memory are others.
+    again.append(network.look(other, hands, CAMERA))
+    assert len(passed) == 2
+    for got, want in zip(again[1:], fresh[1:], strict=True):
+        assert got is not None and want is not None
+        np.testing.assert_array_equal(got.points, want.points)
+    network.look(other, [hands[0], None], CAMERA)
+    assert len(passed) == 3
+    PairWatch(network).step(other, 0.0, hands, CAMERA)
+    PairWatch(network).step(other, 0.0, hands, CAMERA)
+    assert len(passed) == 5
 
 
 @needs_network

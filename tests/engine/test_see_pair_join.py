@@ -8,7 +8,8 @@ import pytest
 
 from blender_handmocap.engine.hand.names import SIDES
 from blender_handmocap.engine.see.observation import Observation
-from blender_handmocap.engine.see.pair_crop import Calibration, PairReading
+from blender_handmocap.engine.see.pair_calibration import Calibration
+from blender_handmocap.engine.see.pair_crop import PairReading
 from blender_handmocap.engine.see.pair_join import PairUse, Readings, held, with_live, with_readings
 from blender_handmocap.engine.see.records import Records, joined
 from blender_handmocap.engine.take import HandTrack, State, Take

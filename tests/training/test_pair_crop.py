@@ -11,7 +11,7 @@ import torch
 
 from blender_handmocap.engine.hand.free import free_hand
 from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, Calibration
+from blender_handmocap.engine.see.pair_calibration import CALIBRATION_KEY, Calibration
 from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES, given
 from training.detnet.trunk import TAPS
 from training.footage import mesh_gap

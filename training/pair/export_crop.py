@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.detnet import DetNet
-from blender_handmocap.engine.see.pair_crop import PAIR_CROP_MODEL, PAIR_TRUNK_MODEL, PRESENT, Calibration
+from blender_handmocap.engine.see.pair_calibration import PAIR_CROP_MODEL, Calibration
+from blender_handmocap.engine.see.pair_crop import PAIR_TRUNK_MODEL, PRESENT
 from training.detnet.shards import find
 from training.detnet.trunk import TAPS, Upper
 from training.runs import weights_of

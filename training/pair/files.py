@@ -11,7 +11,8 @@ import torch
 from blender_handmocap.engine.hand.names import KEYPOINT_COUNT
 from blender_handmocap.engine.models import model_file
 from blender_handmocap.engine.see.landmarks import HAND_MODEL
-from blender_handmocap.engine.see.pair_crop import CALIBRATION_KEY, PAIR_TRUNK_MODEL, Calibration
+from blender_handmocap.engine.see.pair_calibration import CALIBRATION_KEY, Calibration
+from blender_handmocap.engine.see.pair_crop import PAIR_TRUNK_MODEL
 from blender_handmocap.engine.see.pair_given import PAIR_FEATURES, POINT_FEATURES
 from training import onnx_file, shipped
 from training.detnet.trunk import TAP_SHAPES, TAPS, Trunk, Upper

@@ -10,7 +10,6 @@ hands point upwards on average, as MediaPipe's trunk was trained.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -31,14 +30,12 @@ from .fusion import ray_rotation
 from .maps import MapsNet, MapsReading
 from .observation import Observation
 from .pair import palm_bone
+from .pair_calibration import CALIBRATION_KEY, PAIR_CROP_MODEL, Calibration, logit
 from .pair_given import HANDS, SeenPair, exchanged, given, joined, mirrored
 
 log = logging.getLogger("handmocap.see")
 
-PAIR_CROP_MODEL: Final = "pair_crop"
 PAIR_TRUNK_MODEL: Final = "pair_trunk"
-CALIBRATION_KEY: Final = "calibration"
-"""Where the file keeps how far its errors are to be believed: constants that belong to the weights."""
 PARTS: Final = len(CONTACT_PARTS)
 
 _OUTPUTS: Final = ("points", "location", "error_2d", "error_3d", "visibility", "vector", "sigma", "state", "contact")
@@ -51,7 +48,6 @@ _AGREEMENT: Final = 0.6
 _UPRIGHT: Final = math.pi / 2
 _LEAST_SIGMA: Final = 0.02
 """palm lengths"""
-_KNUCKLES: Final = (5, 9, 13, 17)
 
 PRESENT: Final = 0.5
 """presence from which a hand is in the crop, and both belong together"""
@@ -164,77 +160,6 @@ class PairReading:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Constants fitted on held-out drawn crops, kept with the weights; said errors times these are the true ones."""
-
-    error: float
-    form_error: float
-    sigma: float
-    definition: Array
-    """(21, 21), rows of sum 1: where a take's points lie, from the model's own"""
-    confidence: Array
-    """(4,) logits: constant, slopes of presence and togetherness (logits), and of the log of the mean expected error in
-    shares of the hand's box"""
-
-    @classmethod
-    def plain(cls) -> Calibration:
-        """Before anything was fitted."""
-        return cls(1.0, 1.0, 1.0, np.eye(KEYPOINT_COUNT), np.array([-2.0, 0.5, 0.5, -2.0]))
-
-    @classmethod
-    def from_text(cls, text: str | None) -> Calibration:
-        """Read what `to_text` wrote; nothing: plain; anything else is refused."""
-        if text is None:
-            return cls.plain()
-        try:
-            told = json.loads(text)
-            tables = {name: np.array(told[name], np.float64) for name in _TABLES}
-            factors = {name: float(told[name]) for name in _FACTORS}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(
-                f"The network {PAIR_CROP_MODEL} has no readable constants ({error}); install HandMocap again."
-            ) from error
-        sound = all(0.0 < value < math.inf for value in factors.values()) and all(
-            tables[name].shape == shape and np.isfinite(tables[name]).all() for name, shape in _TABLES.items()
-        )
-        if not sound:
-            raise ModelFileError(f"The network {PAIR_CROP_MODEL} belongs to another version; install HandMocap again.")
-        return cls(definition=tables["definition"], confidence=tables["confidence"], **factors)
-
-    def to_text(self) -> str:
-        """JSON."""
-        return json.dumps({name: np.round(getattr(self, name), 5).tolist() for name in (*_FACTORS, *_TABLES)})
-
-    def in_take(self, points: Array, form: Array, form_error: Array) -> tuple[Array, Array, Array]:
-        """Points (..., 21, 2), forms (..., 21, 3) and errors in the definition and units of a take's points."""
-        form = self.definition @ form
-        form = form - form[..., :1, :]
-        bone = np.maximum(np.linalg.norm(form[..., list(_KNUCKLES), :], axis=-1).mean(-1), 1e-6)[..., None]
-        return np.asarray(self.definition @ points), form / bone[..., None], form_error / bone
-
-    def confidence_of(self, points: Array, error: Array, present: Array, together: Array) -> Array:
-        """(...,) probability that the mean error of points (..., 21, 2) is below a tenth of the hand's box."""
-        score = self.confidence[0] + self.signs(points, error, present, together) @ self.confidence[1:]
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))))
-
-    @staticmethod
-    def signs(points: Array, error: Array, present: Array, together: Array) -> Array:
-        """(..., 3) what `confidence` weighs."""
-        box = np.maximum((points.max(-2) - points.min(-2)).max(-1), 1e-6)
-        log_error = np.log(np.maximum(error.mean(-1), 1e-6) / box)
-        return np.stack(np.broadcast_arrays(_logit(present), _logit(together), log_error), axis=-1)
-
-
-_FACTORS: Final = ("error", "form_error", "sigma")
-_TABLES: Final = {"definition": (KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": (4,)}
-
-
-def _logit(probability: Array) -> Array:
-    clipped = np.clip(probability, 1e-4, 1.0 - 1e-4)
-    return np.asarray(np.log(clipped / (1.0 - clipped)))
-
-
-@dataclass(frozen=True)
 class Expected:
     """What is known of one hand of a picture, in the definition of a take's points."""
 
@@ -257,12 +182,26 @@ class Expected:
         return cls(seen.points2d, seen.sigma2d, seen.points3d, seen.sigma3d, right, seen.confidence)
 
 
+@dataclass(frozen=True)
+class _Through:
+    """A crop of a picture that went through the trunk."""
+
+    image: Image
+    crop: Array
+    """(5,)"""
+    picture: Image
+    """(1, 224, 224, 3)"""
+    taps: Mapping[str, NDArray[Any]]
+    """of the crop, and of its mirror image where that is looked at"""
+
+
 class PairCropNet:
     """The trunk and the heads, ready to look."""
 
     def __init__(self, trunk: Network, heads: Network, maps: MapsNet | None = None, *, mirror: bool = False) -> None:
         """`mirror`: look at every crop's mirror image as well and take the mean, where there is time for that."""
         self._trunk, self._heads, self.maps, self._mirror = trunk, heads, maps, mirror
+        self._newest: _Through | None = None
         self.calibration = Calibration.from_text(heads.metadata.get(CALIBRATION_KEY))
 
     @classmethod
@@ -276,9 +215,8 @@ class PairCropNet:
 
         The crop is looked at twice: the second look begins where the first one saw the hands.
         """
-        crop = crop_of_pair([hand.points for hand in expected if hand is not None])
-        picture = cut(image, crop, HAND_INPUT, replicate=True)[None]
-        taps = self._trunk(np.concatenate([picture, picture[:, :, ::-1]]) if self._mirror else picture)
+        through = self._through(image, expected)
+        picture, taps, crop = through.picture, through.taps, through.crop
         reading = self.read(taps, crop, expected, camera)
         if reading is None or not reading.both:
             return reading
@@ -298,14 +236,26 @@ class PairCropNet:
     def sides(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> float:
         """Log odds that the hands are of the sides that they are expected to be of, rather than each of the other
         one, by this picture alone: told both ways, the network says how much likelier one is."""
-        crop = crop_of_pair([hand.points for hand in expected if hand is not None])
-        taps = self._trunk(cut(image, crop, HAND_INPUT, replicate=True)[None])
-        known, _ = _in_crop(expected, crop, camera)
+        through = self._through(image, expected)
+        known, _ = _in_crop(expected, through.crop, camera)
         asked = given(joined(known, exchanged(known)))
-        shown = {name: np.repeat(taps[name], 2, axis=0) for name in TAPS}
+        shown = {name: np.repeat(through.taps[name][:1], 2, axis=0) for name in TAPS}
         out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
-        said = _logit(out["state"][:, HANDS + 2].astype(np.float64))
+        said = logit(out["state"][:, HANDS + 2].astype(np.float64))
         return float(said[0] - said[1]) / 2.0 if np.isfinite(said).all() else 0.0
+
+    def forget(self) -> None:
+        """The next picture may lie where the last one lay."""
+        self._newest = None
+
+    def _through(self, image: Image, expected: Sequence[Expected | None]) -> _Through:
+        """The crop of hands of a picture, through the trunk; the newest one is kept: it is often asked about again."""
+        crop = crop_of_pair([hand.points for hand in expected if hand is not None])
+        if self._newest is None or self._newest.image is not image or not np.array_equal(self._newest.crop, crop):
+            picture = cut(image, crop, HAND_INPUT, replicate=True)[None]
+            taps = self._trunk(np.concatenate([picture, picture[:, :, ::-1]]) if self._mirror else picture)
+            self._newest = _Through(image, crop, picture, taps)
+        return self._newest
 
     def read(
         self,

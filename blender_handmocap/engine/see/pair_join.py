@@ -19,7 +19,8 @@ from ..timing import mean_around
 from .crops import Array
 from .fusion import visibility
 from .observation import Observation
-from .pair_crop import CERTAIN, DOUBTED, LIKELY, PRESENT, SAME_HAND, Calibration, PairReading
+from .pair_calibration import Calibration
+from .pair_crop import CERTAIN, DOUBTED, LIKELY, PRESENT, SAME_HAND, PairReading
 from .pair_partner import paired
 
 Mask = NDArray[np.bool_]

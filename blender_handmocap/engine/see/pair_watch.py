@@ -73,7 +73,14 @@ class PairWatch:
     """seconds, until when the partner of a single hand is not asked for"""
 
     def step(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
-        """What the next picture shows of a pair; `hands`: those that were found in it."""
+        """What the next picture shows of a pair; `hands`: those that were found in it. Nothing is asked about it
+        afterwards."""
+        try:
+            return self._read(image, time, hands, camera)
+        finally:
+            self.network.forget()
+
+    def _read(self, image: Image, time: float, hands: Sequence[Expected], camera: Camera) -> PairReading | None:
         if self.last is not None and not 0.0 <= time - self.time <= _REMEMBERED:
             self.last = None
         near = _nearest_two(hands)
