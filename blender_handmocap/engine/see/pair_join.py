@@ -195,6 +195,8 @@ def with_readings(
 def _believed(take: Take, readings: Readings) -> Readings:
     """The readings without those of partners that were likely not there."""
     beside = readings.partner > 0.0
+    if not beside.any():
+        return readings
     both = np.all([take.track(side).state != State.ABSENT for side in SIDES], axis=0)
     chance = paired(take.time, both, readings.frame[beside], readings.partner[beside].astype(np.float64))
     return readings.rows(~beside | ((chance[readings.frame] >= PRESENT) & (readings.partner >= LIKELY)))
