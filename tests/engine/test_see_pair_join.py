@@ -168,8 +168,6 @@ def test_a_partner_that_was_surely_there_is_shown_though_its_points_are_hardly_k
     assert with_readings(take, partner_read([0.9] * 4), vague).left.state.all()
     both_told = with_readings(_seen_first(take_with(SIDES)), readings([1, 2, 3], a_reading()), vague)
     assert both_told.left.state.tolist() == [State.SEEN, 0, 0, 0]
-    nothing_known = replace(SURE, confidence=np.array([-9.0, 0.0, 0.0, 0.0]))
-    assert not with_readings(take, partner_read([0.9] * 4), nothing_known).left.state.any()
 
 
 def test_where_the_network_surely_sees_no_partner_nothing_is_filled() -> None:

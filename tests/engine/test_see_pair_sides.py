@@ -83,7 +83,7 @@ def test_a_single_hand_is_told_right_whatever_it_was_taken_for(
     )
     # The same is asked both ways, so that the answer hardly depends on what was believed: by so much as depths along
     # the picture's axis are not those along the crop's ray.
-    np.testing.assert_allclose(odds[:, 0], odds[:, 1], atol=0.8)
+    np.testing.assert_allclose(odds[:, 0], odds[:, 1], atol=0.8, rtol=0.25)
     assert (np.sign(odds[:, 0]) == (1 if slot == 1 else -1)).mean() >= 0.8
 
 

@@ -20,7 +20,7 @@ from .crops import Array
 from .fusion import visibility
 from .observation import Observation
 from .pair_calibration import Calibration
-from .pair_crop import CERTAIN, DOUBTED, LIKELY, PRESENT, SAME_HAND, PairReading
+from .pair_crop import CERTAIN, DOUBTED, LIKELY, SAME_HAND, PairReading
 from .pair_partner import paired
 
 Mask = NDArray[np.bool_]
@@ -33,8 +33,8 @@ _LEAST_TOGETHER: Final = 0.7
 """probability that both hands are a pair from which a hand that was not seen is taken from a reading"""
 _LEAST_CONFIDENCE: Final = 0.03
 """... and confidence of its points"""
-_LEAST_OF_PARTNER: Final = 0.003
-"""the same of a partner of which the whole clip says that it was there"""
+_BELIEVED: Final = 0.85
+"""probability by the whole clip from which a partner that nobody saw is shown"""
 _AROUND: Final = 0.25
 """seconds before and after a frame ..."""
 _OFTEN: Final = 0.6
@@ -169,8 +169,8 @@ def with_readings(
         seen = np.isfinite(own[:, slot])
         joined = trusted & seen & fits[:, slot] & ~partner & use.points
         # A hand is only made up beside one that lies where it was read.
-        sure = partner | (readings.together.astype(np.float64) >= _LEAST_TOGETHER)
-        sure &= confidence[:, slot] >= np.where(partner, _LEAST_OF_PARTNER, _LEAST_CONFIDENCE)
+        couple = readings.together.astype(np.float64) >= _LEAST_TOGETHER
+        sure = partner | (couple & (confidence[:, slot] >= _LEAST_CONFIDENCE))
         filled = trusted & ~seen & sure & fits[:, 1 - slot] & use.fill
         if ordered:
             filled &= _lasting(take, readings.frame[trusted & (seen | sure)])[readings.frame]
@@ -199,7 +199,7 @@ def _believed(take: Take, readings: Readings) -> Readings:
         return readings
     both = np.all([take.track(side).state != State.ABSENT for side in SIDES], axis=0)
     chance = paired(take.time, both, readings.frame[beside], readings.partner[beside].astype(np.float64))
-    return readings.rows(~beside | ((chance[readings.frame] >= PRESENT) & (readings.partner >= LIKELY)))
+    return readings.rows(~beside | ((chance[readings.frame] >= _BELIEVED) & (readings.partner >= LIKELY)))
 
 
 def _looked_at(take: Take, readings: Readings, calibration: Calibration) -> tuple[Array, Array]:

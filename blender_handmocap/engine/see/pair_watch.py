@@ -38,7 +38,7 @@ _SURE_SIDE: Final = 0.97
 """Two hands whose sides are as sure and not the same are two, unless each lies where the other one does."""
 _NO_DOUBT: Final = 0.2
 """probability of the other side under which nobody is asked about a hand's"""
-_NO_PARTNER: Final = 0.7
+_NO_PARTNER: Final = 0.12
 """up to which probability of a partner two doubtful hands are one"""
 _SURE: Final = 0.5
 """confidence of a hand beside which another one, that is doubted, is asked for anew"""
