@@ -164,7 +164,7 @@ def test_a_partner_that_nobody_saw_is_filled_where_the_clip_says_that_it_was_the
 
 def test_a_partner_that_was_surely_there_is_shown_though_its_points_are_hardly_known() -> None:
     take = take_with(("right",))
-    vague = replace(SURE, confidence=np.array([-4.5, 0.0, 0.0, 0.0]))
+    vague = replace(SURE, confidence=np.array([-5.5, 0.0, 0.0, 0.0]))
     assert with_readings(take, partner_read([0.9] * 4), vague).left.state.all()
     both_told = with_readings(_seen_first(take_with(SIDES)), readings([1, 2, 3], a_reading()), vague)
     assert both_told.left.state.tolist() == [State.SEEN, 0, 0, 0]

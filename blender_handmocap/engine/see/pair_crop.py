@@ -59,8 +59,6 @@ SAME_HAND: Final = 0.35
 """mean distance of the points, in shares of a hand's box, up to which an observation and a reading are of one hand"""
 _ELSEWHERE: Final = 0.7
 """the same, from which a reading is not of the hand that is asked about"""
-_LEAST_TRUST: Final = 0.01
-"""of what is said beside a hand that is not seen at all"""
 DOUBTED: Final = 0.3
 """confidence under which a hand gives way to a partner that was read elsewhere"""
 CERTAIN: Final = 0.8
@@ -231,20 +229,20 @@ class PairCropNet:
 
     def partner_beside(self, image: Image, hands: Sequence[Expected], camera: Camera) -> float:
         """How surely a picture shows the two `hands`: asked beside the left one alone, then beside the right one,
-        whether the other one is there. What is seen better is asked beside with more right: beside a place where there
-        is no hand, the true one is its partner. Told of both, the network may believe in a hand that is not there."""
-        odds, weight = 0.0, 0.0
+        whether the other one is there, the surer answer; what is read elsewhere is another hand. Told of both, the
+        network may believe in a hand that is not there."""
+        surest, asked = 0.0, False
         for slot, (beside, other) in enumerate(zip(hands, hands[::-1], strict=True)):
             known: list[Expected | None] = [None, None]
             known[slot] = beside
             reading = self.look(image, known, camera)
             if reading is None:
                 continue
+            asked = True
             read = reading.expected(self.calibration)[1 - slot]
-            there = reading.together if distance_apart(read.points, other.points) <= _ELSEWHERE else 0.0
-            trust = max(beside.confidence, _LEAST_TRUST)
-            odds, weight = odds + trust * float(logit(np.array(there))), weight + trust
-        return float(1.0 / (1.0 + np.exp(-odds / weight))) if weight else 1.0
+            if distance_apart(read.points, other.points) <= _ELSEWHERE:
+                surest = max(surest, reading.together)
+        return surest if asked else 1.0
 
     def sides(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> float:
         """Log odds that the hands are of the sides that they are expected to be of, rather than each of the other

@@ -31,7 +31,7 @@ _PATIENCE: Final = 4.0
 """an observed point so many expected errors from where it was read counts half"""
 _LEAST_TOGETHER: Final = 0.7
 """probability that both hands are a pair from which a hand that was not seen is taken from a reading"""
-_LEAST_CONFIDENCE: Final = 0.03
+_LEAST_CONFIDENCE: Final = 0.01
 """... and confidence of its points"""
 _BELIEVED: Final = 0.85
 """probability by the whole clip from which a partner that nobody saw is shown"""

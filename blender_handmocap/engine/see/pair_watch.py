@@ -38,13 +38,13 @@ _SURE_SIDE: Final = 0.97
 """Two hands whose sides are as sure and not the same are two, unless each lies where the other one does."""
 _NO_DOUBT: Final = 0.2
 """probability of the other side under which nobody is asked about a hand's"""
-_NO_PARTNER: Final = 0.12
+_NO_PARTNER: Final = 0.7
 """up to which probability of a partner two doubtful hands are one"""
 _SURE: Final = 0.5
 """confidence of a hand beside which another one, that is doubted, is asked for anew"""
 _SEEN_WELL: Final = 0.6
 """confidence of a hand on whose forearm another one, that has less, is doubtful"""
-_SURELY_NONE: Final = 0.05
+_SURELY_NONE: Final = 0.15
 """probability of a second hand under which that is no hand"""
 _FOREARM: Final = 0.5
 """palm lengths it is wide to either side at the wrist, and by which it may stray a palm length farther"""
@@ -121,6 +121,7 @@ class PairWatch:
         if doubted.confidence < _SEEN_WELL <= sure.confidence and _on_forearm(doubted.points, sure.points):
             reading = self.network.look(image, _alone(sure), camera)
             if reading is not None and reading.together < _SURELY_NONE:
+                self.last = None
                 return _index_of(doubted, hands)
         if not _may_be_one(near):
             return None
