@@ -6,12 +6,11 @@ from dataclasses import replace
 import example_hands
 import numpy as np
 import pytest
-from example_hands import camera_of, needs_networks, picture, truth_of_the_clip
+from example_hands import needs_networks, picture
 
 from blender_handmocap.engine.camera import Camera
-from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
-from blender_handmocap.engine.see.pair_crop import Expected, PairCropNet
+from blender_handmocap.engine.see.pair_crop import Expected
 from blender_handmocap.engine.see.pair_given import SeenPair, exchanged
 from blender_handmocap.engine.see.pair_watch import PairWatch
 from blender_handmocap.engine.settings import Settings
@@ -22,23 +21,8 @@ pytestmark = needs_networks
 
 
 @pytest.fixture(scope="module")
-def truth() -> Take:
-    return truth_of_the_clip()
-
-
-@pytest.fixture(scope="module")
-def camera(truth: Take) -> Camera:
-    return camera_of(truth)
-
-
-@pytest.fixture(scope="module")
 def pictures() -> dict[int, np.ndarray]:
     return {frame: picture(frame) for frame in FRAMES}
-
-
-@pytest.fixture
-def watch() -> PairWatch:
-    return PairWatch(PairCropNet.load(Runtime.choose("cpu", 1)))
 
 
 def hand(truth: Take, frame: int, slot: int, right: float) -> Expected:

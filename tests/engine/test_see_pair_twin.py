@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from example_hands import camera_of, hand, needs_networks, picture, truth_of_the_clip
+from example_hands import hand, needs_networks, picture
 
 from blender_handmocap.engine.camera import Camera
 from blender_handmocap.engine.hand.names import SIDES
-from blender_handmocap.engine.runtime import Runtime
 from blender_handmocap.engine.see.clip import Seer
-from blender_handmocap.engine.see.pair_crop import Expected, PairCropNet
+from blender_handmocap.engine.see.pair_crop import Expected
 from blender_handmocap.engine.see.pair_watch import PairWatch
 from blender_handmocap.engine.settings import Settings
 from blender_handmocap.engine.take import Take
@@ -19,16 +18,6 @@ from blender_handmocap.engine.take import Take
 APART, MEETING = 30, 100
 """frames in which the hands are far from each other, and in which they touch"""
 pytestmark = needs_networks
-
-
-@pytest.fixture(scope="module")
-def truth() -> Take:
-    return truth_of_the_clip()
-
-
-@pytest.fixture(scope="module")
-def camera(truth: Take) -> Camera:
-    return camera_of(truth)
 
 
 def hands(truth: Take, frame: int) -> list[Expected]:
@@ -39,11 +28,6 @@ def seen_again(hand: Expected, right: float, away: float = 0.13) -> Expected:
     """The same hand as another look has it: some of its box beside it, of a side that is not known."""
     box = float(np.ptp(hand.points, axis=0).max())
     return replace(hand, points=hand.points + np.array([0.92, 0.38]) * away * box, right=right)
-
-
-@pytest.fixture
-def watch() -> PairWatch:
-    return PairWatch(PairCropNet.load(Runtime.choose("cpu", 1)))
 
 
 @pytest.mark.parametrize("side", [0, 1])

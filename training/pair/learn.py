@@ -187,7 +187,8 @@ def validate(
         form = (out["location"] - truth.location).norm(dim=-1)
         known_way = truth.placed > 0
         off = (out["vector"] - truth.vector)[known_way]
-        lost = ((known[2][:, 6:8] == 0) & (truth.known > 0) & pair[:, None])[..., None] & (truth.inside > 0)
+        told_of = known[2][:, 6:8]
+        lost = ((told_of == 0) & (truth.known > 0) & pair[:, None])[..., None] & (truth.inside > 0)
         by_size = known_way & (known[2][:, 8] > 0)
         placed = (known[2][:, 1:4] - truth.vector)[by_size]
         said_touch, touch, sure = out["contact"] > 0, truth.contact > 0, truth.contact_known > 0
@@ -209,8 +210,8 @@ def validate(
             "nearer": ((out["left_nearer"] > 0) == (truth.nearer > 0))[truth.nearer != 0].float(),
             "present": ((out["present"] > 0) == (truth.present > 0))[truth.strangers == 0].float(),
             "pair": ((out["pair"] > 0) == pair).float(),
-            "pair_beside": ((out["pair"] > 0) == pair)[known[2][:, 6:8].sum(1) == 1].float(),
-            "pair_believed": (out["pair"] < 0)[(known[2][:, 6:8].sum(1) == 2) & ~pair].float(),
+            "pair_beside": ((out["pair"] > 0) == pair)[told_of.sum(1) == 1].float(),
+            "pair_believed": (out["pair"] < 0)[(told_of.sum(1) == 2) & ~pair].float(),
             "side_kept": (out["as_told"] > 0)[(truth.told * truth.as_told) > 0].float(),
             "side_doubted": (out["as_told"] < 0)[(truth.told * (1.0 - truth.as_told)) > 0].float(),
             "precision": touch[said_touch & sure].float(),

@@ -206,6 +206,7 @@ def _through_windows(
     out = {side: state.copy() for side, state in states.items()}
     step = settings.window - settings.overlap
     total = len(take)
+    way = _seen_way(take, settings.relative_doubt)
     for first in range(0, max(total - settings.overlap, 1), step):
         last = min(first + settings.window, total)
         inside = {h.side: np.flatnonzero((h.frames >= first) & (h.frames < last)) for h in hands}
@@ -220,7 +221,7 @@ def _through_windows(
             frame=frame,
             time=np.concatenate([h.time[inside[h.side]] for h in present]),
             left=left,
-            vector=_seen_vector(take, pair_frame, settings.relative_doubt),
+            vector=None if way is None else _known_of(way, pair_frame),
             maps=seen_maps.of_take(take, frame, left, seen.ray_weight.any(0), pair_frame, betas),
             seen=seen,
             pins=fixes.concatenate([h.pins(inside[h.side], energy.chain) for h in present]),
@@ -251,17 +252,22 @@ def _through_windows(
     return out
 
 
-def _seen_vector(take: Take, frames: NDArray[np.intp], doubt: float) -> SeenVector | None:
-    """What was seen of the way from wrist to wrist in `frames` (P,); `doubt` times the errors it states where a hand
-    is hardly seen around that time, once where both are seen well."""
+def _seen_way(take: Take, doubt: float) -> SeenVector | None:
+    """What was seen of the way from wrist to wrist in every frame; `doubt` times the errors it states where a hand is
+    hardly seen around that time, once where both are seen well."""
     pair = take.pair
-    if pair is None or not pair.valid[frames].any():
+    if pair is None:
         return None
     # Not picture by picture: hands would tremble with how well they are seen.
-    well = mean_around(np.minimum(take.left.confidence, take.right.confidence), take.time, _WELL_SEEN)[frames, None]
-    sigma = np.where(pair.valid[frames, None], pair.sigma[frames] * (well + doubt * (1.0 - well)), np.inf)
-    vector = np.where(pair.valid[frames, None], pair.vector[frames], 0.0)
+    well = mean_around(np.minimum(take.left.confidence, take.right.confidence), take.time, _WELL_SEEN)[:, None]
+    sigma = np.where(pair.valid[:, None], pair.sigma * (well + doubt * (1.0 - well)), np.inf)
+    vector = np.where(pair.valid[:, None], pair.vector, 0.0)
     return SeenVector(vector.T * take.size, sigma.T * take.size)
+
+
+def _known_of(way: SeenVector, frames: NDArray[np.intp]) -> SeenVector | None:
+    """The way in `frames` (P,); None: it was seen in none."""
+    return way.take(frames) if np.isfinite(way.sigma[:, frames]).all(0).any() else None
 
 
 def _held_together(take: Take, window: Window, state: HandState, spheres: SphereSet, report: _Report) -> HandState:

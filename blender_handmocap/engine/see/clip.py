@@ -117,12 +117,15 @@ class Seer:
         size = (image.shape[1], image.shape[0])
         tracked = self._tracker.step(image, time)
         seen = [(hand.track, self._observed(hand.seen, hand.motion, size)) for hand in tracked]
-        twin = None if self.watch is None else self.watch.twin(image, self._expected(seen), self.camera)
+        expected = self._expected(seen)
+        twin = None if self.watch is None else self.watch.twin(image, expected, self.camera)
         if twin is not None:
             self._tracker.give_up(tracked[twin].track, time)
-            del tracked[twin], seen[twin]
-        seen = self._with_sides(image, seen)
-        expected = self._expected(seen)
+            del tracked[twin], seen[twin], expected[twin]
+        odds = [] if self.watch is None else self.watch.sides(image, expected, self.camera)
+        if any(odds):
+            seen = self._with_sides(seen, odds)
+            expected = self._expected(seen)
         if self.settings.mode == "best":
             self.late = [
                 (ago, hand.track, self._observed(hand.seen, hand.motion, size))
@@ -145,11 +148,10 @@ class Seer:
             return observation
         return replace(observation, presence=seen.there, right=seen.judged.right)
 
-    def _with_sides(self, image: Image, seen: list[tuple[int, Observation]]) -> list[tuple[int, Observation]]:
+    def _with_sides(
+        self, seen: Sequence[tuple[int, Observation]], odds: Sequence[float]
+    ) -> list[tuple[int, Observation]]:
         """With what the network of both hands says of sides that are in doubt; the tracks are told, too."""
-        if self.watch is None:
-            return seen
-        odds = self.watch.sides(image, self._expected(seen), self.camera)
         for (track, _), one in zip(seen, odds, strict=True):
             if one:
                 self._tracker.tell_side(track, one)

@@ -73,7 +73,7 @@ class Calibration:
     def confidence_of(self, points: Array, error: Array, present: Array, together: Array) -> Array:
         """(...,) probability that the mean error of points (..., 21, 2) is below a tenth of the hand's box."""
         score = self.confidence[0] + self.signs(points, error, present, together) @ self.confidence[1:]
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(score, -30.0, 30.0))))
+        return chance(score)
 
     @staticmethod
     def signs(points: Array, error: Array, present: Array, together: Array) -> Array:
@@ -88,5 +88,11 @@ _TABLES: Final = {"definition": (KEYPOINT_COUNT, KEYPOINT_COUNT), "confidence": 
 
 
 def logit(probability: Array) -> Array:
+    """Log odds of probabilities, kept off 0 and 1."""
     clipped = np.clip(probability, 1e-4, 1.0 - 1e-4)
     return np.asarray(np.log(clipped / (1.0 - clipped)))
+
+
+def chance(odds: Array) -> Array:
+    """Probability of log odds."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))

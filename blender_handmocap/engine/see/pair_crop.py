@@ -231,18 +231,16 @@ class PairCropNet:
         """How surely a picture shows the two `hands`: asked beside the left one alone, then beside the right one,
         whether the other one is there, the surer answer; what is read elsewhere is another hand. Told of both, the
         network may believe in a hand that is not there."""
-        surest, asked = 0.0, False
+        answers = []
         for slot, (beside, other) in enumerate(zip(hands, hands[::-1], strict=True)):
             known: list[Expected | None] = [None, None]
             known[slot] = beside
             reading = self.look(image, known, camera)
-            if reading is None:
-                continue
-            asked = True
-            read = reading.expected(self.calibration)[1 - slot]
-            if distance_apart(read.points, other.points) <= _ELSEWHERE:
-                surest = max(surest, reading.together)
-        return surest if asked else 1.0
+            if reading is not None:
+                read = reading.expected(self.calibration)[1 - slot]
+                here = distance_apart(read.points, other.points) <= _ELSEWHERE
+                answers.append(reading.together if here else 0.0)
+        return max(answers, default=1.0)
 
     def sides(self, image: Image, expected: Sequence[Expected | None], camera: Camera) -> float:
         """Log odds that the hands are of the sides that they are expected to be of, rather than each of the other

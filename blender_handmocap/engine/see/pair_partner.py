@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crops import Array
+from .pair_calibration import chance, logit
 
 _STRENGTH: Final = 15.0
 """of what is said, a second: looks that follow one another share their errors"""
@@ -26,21 +27,19 @@ _CHANGES: Final = 0.5
 """times a second that a second hand comes or goes"""
 
 
-def paired(time: Array, both: NDArray[np.bool_], frame: NDArray[np.intp], chance: Array) -> Array:
+def paired(time: Array, both: NDArray[np.bool_], frame: NDArray[np.intp], beside: Array) -> Array:
     """(T,) probability that two hands were there at rising times (T,), from the frames in which both were seen
-    otherwise (T,) and from what was said (R,) in some frames (R,) beside one hand."""
+    otherwise (T,) and from the probability (R,) that was said `beside` one hand in some frames (R,)."""
     step = np.diff(time, append=time[-1] + np.median(np.diff(time))) if len(time) > 1 else np.full(1, _HELD)
     said = np.where(both, _BOTH_SEEN, np.nan)
-    clipped = np.clip(chance, 1e-4, 1.0 - 1e-4)
-    said[frame] = np.clip(np.log(clipped / (1.0 - clipped)), -_MOST, _MOST)
+    said[frame] = np.clip(logit(beside), -_MOST, _MOST)
     # The newest answer before every frame, as long as it holds.
     newest = np.maximum.accumulate(np.where(np.isfinite(said), np.arange(len(time)), 0))
     fresh = np.isfinite(said[newest]) & (time - time[newest] <= _HELD)
     evidence = np.where(fresh, said[newest], 0.0) * _STRENGTH * np.minimum(step, _HELD)
     change = 0.5 - 0.5 * np.exp(-2.0 * _CHANGES * step)
     before, after = _passed_on(evidence, change), _passed_on(evidence[::-1], np.roll(change[::-1], -1))[::-1]
-    odds = before + evidence + after
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))
+    return chance(before + evidence + after)
 
 
 def _passed_on(evidence: Array, change: Array) -> Array:
@@ -48,8 +47,7 @@ def _passed_on(evidence: Array, change: Array) -> Array:
     next one a hand comes or goes."""
     out = np.zeros(len(evidence))
     for index in range(1, len(evidence)):
-        odds = np.clip(out[index - 1] + evidence[index - 1], -30.0, 30.0)
-        there = 1.0 / (1.0 + np.exp(-odds))
+        there = chance(out[index - 1] + evidence[index - 1])
         there = there * (1.0 - change[index - 1]) + (1.0 - there) * change[index - 1]
         out[index] = np.log(there / (1.0 - there))
     return out
