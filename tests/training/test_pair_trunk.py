@@ -17,6 +17,7 @@ from blender_handmocap.engine.see.pair_crop import PAIR_TRUNK_MODEL
 from training.detnet import taps
 from training.detnet.trunk import TAPS, Trunk, Upper
 from training.pair import export_crop, files, learn
+from training.pair.followed import followed
 from training.pair.heads import CROP, PairHeads
 from training.pair.losses import Weights, loss, targets
 
@@ -48,7 +49,8 @@ def test_it_learns_with_the_heads_at_a_rate_of_its_own() -> None:
     assert [group["lr"] for group in groups] == pytest.approx([1e-3, 3e-4])
     assert sum(len(group["params"]) for group in groups) == len(list(heads.parameters()))
     truth = targets(made_labels(rows=6))
-    told, truth = learn.told(truth, np.eye(21), np.random.default_rng(0), learn.Following())
+    seen, truth = followed(truth, np.eye(21), np.random.default_rng(0), learn.Following())
+    told = learn.as_given(seen)
     low = {"features_28": features(0, 6)[0]}
     optimiser = torch.optim.AdamW(groups)
     course = []

@@ -42,7 +42,7 @@ def read(model: Path, data: Data, index: NDArray[np.int64]) -> dict[str, NDArray
     parts: dict[str, list[NDArray[np.float32]]] = {}
     for start in range(0, len(index), _BATCH):
         rows = index[start : start + _BATCH]
-        known, _ = told(data.targets(rows), definition, random, Following(exchanged=0.0))
+        known, _ = told(data, rows, definition, random, Following(exchanged=0.0))
         given = [values.numpy() for values in known]
         out = heads(dict(zip(INPUTS, [*trunk(data.images(rows)).values(), *given], strict=True)))
         for name, values in {**out, "seen": given[0] * 224.0 - 0.5, "known": given[2][:, 6:8]}.items():

@@ -56,7 +56,7 @@ def calibrated(network: PairCropNet, data: Data) -> Calibration:
     plain = Calibration.plain()
     for start in range(0, len(data.validation), 64):
         rows = data.validation[start : start + 64]
-        first, truth = told(data.targets(rows), definition, random, Following())
+        first, truth = told(data, rows, definition, random, Following())
         taps = seen_taps(network.heads, data, rows)
         answer = network.heads(*taps.values(), *first)
         out = network.heads(*taps.values(), *told_again(answer, first, truth, definition))

@@ -6,7 +6,8 @@ and they do not know it: the errors they state are those of good days. The engin
 knows and tells of just those, so what is known of a crop must agree with how it was placed: a crop from one of two
 hands tells nothing of the other, and beside a single hand off the middle another one was believed in. Else the place
 of the crop would tell of hands that nobody knows of. Of hands that are each taken for the other one,
-or of a single one that is, the truth is told in the order in which they are taken.
+or of a single one that is, the truth is told in the order in which they are taken. Where the engine's own eyes looked
+at a crop (`training.pair.eyes`), every other hand is told as they saw it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from blender_handmocap.engine import rotations
 from blender_handmocap.engine.see.pair_crop import BOTH_ENLARGED, ONE_ENLARGED
 from blender_handmocap.engine.see.pair_given import SeenPair, exchanged
 
+from .eyes import EyesSaid
 from .heads import HANDS, POINTS
 from .losses import Targets
 
@@ -32,6 +34,9 @@ _STRAYED_SIZE: Final = 0.2
 """by which crops stray from where they were placed: shares of the crop, logarithm"""
 _MISFIT: Final = 2.0
 """from which a crop was not placed from a single hand alone"""
+_LEAST_ERROR: Final = 1e-3
+_LEAST_FORM_ERROR: Final = 1e-2
+"""that are stated: shares of the crop, palm lengths"""
 _OPPOSITE: Final = 0.05
 """shares of the crop by which a second hand that is not there strays from where the crop would say it is"""
 
@@ -55,15 +60,17 @@ class Following:
     """the same in other crops"""
     alone: float = 0.95
     """crops placed from one of two hands that tell nothing of the other"""
+    by_eyes: float = 0.5
+    """of the hands that the engine's eyes looked for: those that are told as they saw them"""
     exchanged: float = 0.35
     """share of the crops whose hands, or whose only one, are each said to be of the other side"""
 
 
 def followed(
-    truth: Targets, definition: Array, random: np.random.Generator, following: Following
+    truth: Targets, definition: Array, random: np.random.Generator, following: Following, eyes: EyesSaid | None = None
 ) -> tuple[SeenPair, Targets]:
     """What might be known of each crop, and the truth in the order of hands in which that is known; `definition`
-    (21, 21) says where a detector's points lie."""
+    (21, 21) says where a detector's points lie, `eyes` what the engine's own saw."""
     count = len(truth.present)
     shape = (count, HANDS)
     exact = places = definition @ truth.position.numpy().astype(np.float64)
@@ -123,16 +130,33 @@ def followed(
     stated = np.exp(random.normal(size=(*shape, 1)) * 0.3) * np.where(stale | badly, 0.7, 1.0)[..., None]
     seen = SeenPair(
         points=places,
-        error=np.maximum(1.25 * sigma * stated, 1e-3),
+        error=np.maximum(1.25 * sigma * stated, _LEAST_ERROR),
         form=form,
-        form_error=np.maximum(1.6 * form_sigma * stated, 1e-2),
+        form_error=np.maximum(1.6 * form_sigma * stated, _LEAST_FORM_ERROR),
         known=(there & ~lost) | made_up,
         focal=truth.focal * np.exp(random.normal(size=count) * 0.03),
     )
+    if eyes is not None:
+        # A hand that a crop was placed from was seen.
+        chosen = eyes.asked & there & (eyes.known | ~placed) & (random.random(shape) < following.by_eyes)
+        seen = _as_seen(seen, eyes, chosen)
     sure = _lies_on_its_own(seen, exact, there)
     which = sure & (random.random(count) < following.exchanged)
     told = truth.taken_for_the_other(torch.from_numpy(which), torch.from_numpy(sure))
     return _chosen(which, exchanged(seen), seen), told
+
+
+def _as_seen(seen: SeenPair, eyes: EyesSaid, chosen: NDArray[np.bool_]) -> SeenPair:
+    """What is known, with the hands `chosen` (N, 2) of it as the eyes saw them, or lost where they did not."""
+    points = chosen[..., None, None]
+    return SeenPair(
+        points=np.where(points, eyes.points, seen.points),
+        error=np.where(chosen[..., None], np.maximum(eyes.error, _LEAST_ERROR), seen.error),
+        form=np.where(points, eyes.form, seen.form),
+        form_error=np.where(chosen[..., None], np.maximum(eyes.form_error, _LEAST_FORM_ERROR), seen.form_error),
+        known=seen.known & (eyes.known | ~chosen),
+        focal=seen.focal,
+    )
 
 
 def placed_from(places: Array, there: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -30,6 +30,7 @@ from training.detnet.trunk import TAPS, Trunk
 from training.runs import Keeper, add_without, command_line, configured, cosine, rated, weighed
 
 from . import files
+from .eyes import EyesSaid, read_eyes
 from .followed import Following, followed
 from .heads import CROP, PairHeads
 from .losses import Targets, Weights, loss, targets
@@ -83,6 +84,7 @@ class Data:
         self.labels: dict[str, NDArray[Any]] = {
             name: np.concatenate([part[name] for part in parts]) for name in (*LABELS, LAID)
         }
+        self._eyes = read_eyes(folders, np.diff(self.starts).tolist())
         self._maps = {name: [np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders] for name in TAPS}
         self._images = [np.load(folder / "image.npy", mmap_mode="r") for folder in folders]
         last = [np.arange(max(end - _HELD_OUT, begin), end) for begin, end in zip(self.starts, self.starts[1:])]  # noqa: B905
@@ -109,12 +111,16 @@ class Data:
         """What is true of rows."""
         return targets({name: values[index] for name, values in self.labels.items()})
 
+    def eyes(self, index: NDArray[np.int64]) -> EyesSaid:
+        """What the engine's own eyes said of rows."""
+        return self._eyes.rows(index)
+
     def statistics(self, definition: NDArray[np.float64], following: Following, rows: int = 600) -> Statistics:
         """Mean and deviation of every tap, and of what is known."""
         index = np.unique(np.linspace(0, len(self) - 1, min(rows, len(self))).astype(np.int64))
         taps = self.features(index)
         out = {name: (tap.mean((0, 2, 3)), tap.std((0, 2, 3)) + 1e-3) for name, tap in taps.items()}
-        (_, points, pair), _ = told(self.targets(index), definition, np.random.default_rng(0), following)
+        (_, points, pair), _ = told(self, index, definition, np.random.default_rng(0), following)
         for name, values in (("point", points.flatten(0, 2)), ("pair", pair)):
             out[name] = (values.mean(0), values.std(0).clamp(min=0.05))
         return out
@@ -128,10 +134,14 @@ Told = tuple[Tensor, Tensor, Tensor]
 
 
 def told(
-    truth: Targets, definition: NDArray[np.float64], random: np.random.Generator, following: Following
+    data: Data,
+    index: NDArray[np.int64],
+    definition: NDArray[np.float64],
+    random: np.random.Generator,
+    following: Following,
 ) -> tuple[Told, Targets]:
-    """What a tracker might know of crops, and the truth in the order of hands in which he knows it."""
-    seen, truth = followed(truth, definition, random, following)
+    """What a tracker might know of rows, and the truth in the order of hands in which he knows it."""
+    seen, truth = followed(data.targets(index), definition, random, following, data.eyes(index))
     return as_given(seen), truth
 
 
@@ -177,7 +187,7 @@ def validate(
     said: dict[str, list[Tensor]] = {}
     for start in range(0, len(index), 64):
         rows = index[start : start + 64]
-        known, truth = told(data.targets(rows), definition, random, following)
+        known, truth = told(data, rows, definition, random, following)
         taps = seen_taps(heads, data, rows)
         first = heads(*taps.values(), *known)
         out = heads(*taps.values(), *told_again(first, known, truth, definition))
@@ -239,7 +249,7 @@ def begin(heads: PairHeads, start: Sequence[Path], data: Data, definition: NDArr
 
     def look() -> None:
         rows = np.sort(random.choice(data.training, min(config.batch, len(data.training)), replace=False))
-        known, _ = told(data.targets(rows), definition, random, config.following)
+        known, _ = told(data, rows, definition, random, config.following)
         heads(*seen_taps(heads, data, rows).values(), *known)
 
     shipped.settle(heads, [look] * _SETTLED)
@@ -268,7 +278,7 @@ def train(run: Path, config: Config, shards: Path, every: int, start: Sequence[P
         due = min((keeper.used // every + 1) * every, config.samples)
         while keeper.used < due:
             rows = np.sort(random.choice(data.training, config.batch, replace=False))
-            known, truth = told(data.targets(rows), definition, random, config.following)
+            known, truth = told(data, rows, definition, random, config.following)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.halves):
                 taps = seen_taps(heads, data, rows)
                 second = torch.from_numpy(random.random(len(rows)) < config.again)

@@ -246,7 +246,7 @@ class PairCropNet:
         """Log odds that the hands are of the sides that they are expected to be of, rather than each of the other
         one, by this picture alone: told both ways, the network says how much likelier one is."""
         through = self._through(image, expected)
-        known, _ = _in_crop(expected, through.crop, camera)
+        known, _ = in_crop(expected, through.crop, camera)
         asked = given(joined(known, exchanged(known)))
         shown = {name: np.repeat(through.taps[name][:1], 2, axis=0) for name in TAPS}
         out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
@@ -274,7 +274,7 @@ class PairCropNet:
         camera: Camera,
     ) -> PairReading | None:
         """What the taps (1, C, H, W) of a crop say, or (2, C, H, W) those of the crop and of its mirror image."""
-        known, turn = _in_crop(expected, crop, camera)
+        known, turn = in_crop(expected, crop, camera)
         shown = {name: taps[name] for name in TAPS}
         views = len(shown["features_28"])
         asked = given(known if views == 1 else joined(known, mirrored(known)))
@@ -319,7 +319,7 @@ def _mirrored(values: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
-def _in_crop(expected: Sequence[Expected | None], crop: Array, camera: Camera) -> tuple[SeenPair, Array]:
+def in_crop(expected: Sequence[Expected | None], crop: Array, camera: Camera) -> tuple[SeenPair, Array]:
     """What is known of a picture's hands, in a crop's terms, and what takes the crop's axes to the camera's (3, 3)."""
     turn = np.eye(3)
     turn[:2, :2] = turned(float(crop[4]))
