@@ -88,7 +88,7 @@ def _crossed() -> Take:
 
 
 # Windows of ten frames that share four: what is seen in one alone must not weigh more there than it is said to.
-_ANY = FitSettings(order_farthest=0.5, relative_doubt=1.0)
+_ANY = FitSettings(order_farthest=0.5, relative_sure=1.0, relative_doubt=1.0)
 
 
 def test_hands_that_start_in_the_wrong_order_are_put_right() -> None:

@@ -280,7 +280,7 @@ def test_a_hand_that_is_only_read_does_not_live_on(network: PairCropNet) -> None
 
 @needs_network
 @pytest.mark.parametrize(
-    ("together", "looks", "often"), [(1.0, 2, 6), (0.3, 2, 6), (0.07, 1, 6), (0.02, 1, 6), (0.005, 1, 2), (0.0, 1, 2)]
+    ("together", "looks", "often"), [(1.0, 4, 6), (0.3, 4, 6), (0.07, 1, 6), (0.02, 1, 6), (0.005, 1, 2), (0.0, 1, 2)]
 )
 def test_what_is_said_of_the_partner_of_a_single_hand_is_kept_however_sure(
     network: PairCropNet, monkeypatch: pytest.MonkeyPatch, together: float, looks: int, often: int
@@ -288,24 +288,26 @@ def test_what_is_said_of_the_partner_of_a_single_hand_is_kept_however_sure(
     picture = np.zeros((480, 640, 3), np.uint8)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
     asked: list[list[bool]] = []
+    box = float(np.ptp(left.points, axis=0).max())
 
     def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
         asked.append([one is not None for one in known])
         if known[0] is not None:
-            # Told of a partner, the network believes in it.
-            return a_pair(left, right, error=0.05, together=1.0)
+            # Told of a partner, the network believes in it, the more the nearer it is told.
+            return a_pair(left, right, error=known[0].error.mean() / box / 2.0, together=1.0)
         return a_pair(left, right, error=0.1, together=together)
 
     monkeypatch.setattr(network, "look", look)
     watch = PairWatch(network, partners=True)
     readings = [watch.step(picture, frame / 30.0, [right], CAMERA) for frame in range(6)]
     # A likely one is looked at closely in every picture; where surely none is, it is not asked for again at once.
-    assert asked == [[False, True], [True, True]][:looks] * often
+    assert asked == [[False, True], *[[True, True]] * 3][:looks] * often
     read = [one for one in readings if one is not None]
     assert len(read) == often and all(one.partner == pytest.approx(together, abs=1e-3) for one in read)
     assert all(one.partner > 0.0 for one in read)
-    box = float(np.ptp(left.points, axis=0).max())
-    assert all(one.error[0].mean() == pytest.approx((0.05 if looks == 2 else 0.1) * box) for one in read)
+    # Each look is told where the last one read the partner.
+    halved = 0.1 * 0.5 ** (looks - 1)
+    assert all(one.error[0].mean() == pytest.approx(halved * box) for one in read)
     assert watch.last is None
     asked.clear()
     assert PairWatch(network).step(picture, 0.0, [right], CAMERA) is None and not asked
@@ -373,7 +375,7 @@ def test_a_memory_of_the_other_hand_is_given_up(network: PairCropNet) -> None:
         watch = PairWatch(network, partners=True)
         watch.last, watch.time = (right, right), 0.0
         reading = watch.step(picture, 1 / 30.0, [right], CAMERA)
-        assert asked == [[True, True], [False, True], [True, True]]
+        assert asked == [[True, True], [False, True], *[[True, True]] * 3]
         assert reading is not None and reading.partner == 1.0 and not reading.is_one_hand and watch.last is None
     finally:
         network.look = original  # type: ignore[method-assign]
@@ -415,7 +417,7 @@ def test_beside_a_hand_that_is_sure_a_doubted_one_is_asked_for_anew(
     read = watch.step(picture, 0.0, [doubted, replace(right, confidence=0.9)], CAMERA)
     # Where it lies there after all, its points join as ever; elsewhere the one that was read stands for the hand.
     assert read is not None and read.partner == float(elsewhere)
-    assert asked == [[False, True], [True, True]] and watch.last is not None
+    assert asked == [[False, True], *[[True, True]] * 3] and watch.last is not None
     # Two that are seen, or doubted, alike are both told of.
     for certain in (0.9, 0.1):
         asked.clear()

@@ -206,7 +206,7 @@ def _through_windows(
     out = {side: state.copy() for side, state in states.items()}
     step = settings.window - settings.overlap
     total = len(take)
-    way = _seen_way(take, settings.relative_doubt)
+    way = _seen_way(take, settings)
     for first in range(0, max(total - settings.overlap, 1), step):
         last = min(first + settings.window, total)
         inside = {h.side: np.flatnonzero((h.frames >= first) & (h.frames < last)) for h in hands}
@@ -252,15 +252,16 @@ def _through_windows(
     return out
 
 
-def _seen_way(take: Take, doubt: float) -> SeenVector | None:
-    """What was seen of the way from wrist to wrist in every frame; `doubt` times the errors it states where a hand is
-    hardly seen around that time, once where both are seen well."""
+def _seen_way(take: Take, settings: FitSettings) -> SeenVector | None:
+    """What was seen of the way from wrist to wrist in every frame, believed the more the less the hands are seen
+    around that time."""
     pair = take.pair
     if pair is None:
         return None
     # Not picture by picture: hands would tremble with how well they are seen.
     well = mean_around(np.minimum(take.left.confidence, take.right.confidence), take.time, _WELL_SEEN)[:, None]
-    sigma = np.where(pair.valid[:, None], pair.sigma * (well + doubt * (1.0 - well)), np.inf)
+    share = settings.relative_sure * well + settings.relative_doubt * (1.0 - well)
+    sigma = np.where(pair.valid[:, None], pair.sigma * share, np.inf)
     vector = np.where(pair.valid[:, None], pair.vector, 0.0)
     return SeenVector(vector.T * take.size, sigma.T * take.size)
 

@@ -92,10 +92,12 @@ class FitSettings:
     """how sharply that changes"""
     contact_reach: float = 0.02
     """parts that are solved farther apart than this do not touch, whatever was seen"""
-    relative_doubt: float = 0.3
-    """of the errors stated of a seen vector between the wrists, where a hand is hardly seen: what stands against it,
+    relative_sure: float = 0.7
+    """of the errors stated of a seen vector between the wrists, where both hands are seen well: what stands against it,
     the sizes of both hands, is then wrong alike in all points and frames, and counts as if it were wrong in each by
     itself"""
+    relative_doubt: float = 0.3
+    """the same where a hand is hardly seen"""
     relative_robust: float = 30.0
     """a seen vector between the wrists that is off by so many sigmas counts half"""
 

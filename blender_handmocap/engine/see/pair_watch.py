@@ -48,6 +48,8 @@ _SURELY_NONE: Final = 0.15
 """probability of a second hand under which that is no hand"""
 _FOREARM: Final = 0.5
 """palm lengths it is wide to either side at the wrist, and by which it may stray a palm length farther"""
+_CLOSER: Final = 3
+"""looks at a partner that nobody saw, each from where the last one read it"""
 _NOBODY: Final = 0.01
 """probability of a partner under which it is not asked for again at once"""
 _LEAST_CHANCE: Final = 1e-3
@@ -176,10 +178,19 @@ class PairWatch:
         if chance < _NOBODY:
             self.again = time + _ASKED_AGAIN
         elif chance >= LIKELY:
-            known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
-            closer = self.network.look(image, known, camera)
-            reading = closer if closer is not None and closer.both else reading
+            reading = self._closer(image, reading, surest, camera)
         return replace(reading, partner=max(chance, _LEAST_CHANCE))
+
+    def _closer(self, image: Image, reading: PairReading, beside: Expected, camera: Camera) -> PairReading:
+        """What is read where the hidden partner was read: in a crop that holds both hands and no more."""
+        known, hidden = _alone(beside), int(beside.right < PRESENT)
+        for _ in range(_CLOSER):
+            known[hidden] = reading.expected(self.network.calibration)[hidden]
+            closer = self.network.look(image, known, camera)
+            if closer is None or not closer.both:
+                break
+            reading = closer
+        return reading
 
     def _beside_the_sure_one(
         self, image: Image, time: float, near: Sequence[Expected], camera: Camera
