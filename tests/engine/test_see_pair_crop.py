@@ -397,30 +397,64 @@ def test_a_watch_goes_on_where_it_stopped(network: PairCropNet) -> None:
 
 
 @needs_network
-@pytest.mark.parametrize("elsewhere", [True, False])
-def test_beside_a_hand_that_is_sure_a_doubted_one_is_asked_for_anew(
-    network: PairCropNet, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+@pytest.mark.parametrize(
+    ("confidence", "alone", "together", "anew"),
+    [(0.3, 0.1, 1.0, True), (0.3, 0.3, 1.0, False), (0.3, 0.1, 0.4, False), (0.9, 0.1, 1.0, False)],
+)
+def test_a_hand_that_misleads_is_read_without_what_was_seen_of_it(
+    network: PairCropNet,
+    monkeypatch: pytest.MonkeyPatch,
+    confidence: float,
+    alone: float,
+    together: float,
+    *,
+    anew: bool,
 ) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
-    reading = a_pair(left, right, error=0.1)
+    misled = replace(left, points=left.points + 40.0, confidence=confidence)
+    sure = replace(right, confidence=0.9, error=np.full(21, 0.01))
     asked: list[list[bool]] = []
 
     def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
         asked.append([one is not None for one in known])
-        return reading
+        if known[0] is misled:
+            return a_pair(misled, sure, error=0.2)
+        return a_pair(left, sure, error=alone, together=together)
 
     monkeypatch.setattr(network, "look", look)
-    box = float(np.ptp(left.points, axis=0).max())
-    doubted = replace(left, points=left.points + (0.6 * box if elsewhere else 0.1 * box), confidence=0.1)
     watch = PairWatch(network, partners=True)
-    read = watch.step(picture, 0.0, [doubted, replace(right, confidence=0.9)], CAMERA)
-    # Where it lies there after all, its points join as ever; elsewhere the one that was read stands for the hand.
-    assert read is not None and read.partner == float(elsewhere)
-    assert asked == [[False, True], *[[True, True]] * 3] and watch.last is not None
-    # Two that are seen, or doubted, alike are both told of.
-    for certain in (0.9, 0.1):
+    read = watch.step(picture, 0.0, [misled, sure], CAMERA)
+    assert read is not None and read.partner == 0.0 and read.anew == (anew, False)
+    np.testing.assert_array_equal(read.points[0], (left if anew else misled).points)
+    # A hand that is seen well does not mislead; one that is doubted beside the other is not looked at closely.
+    closely = [[True, True]] * (3 if together > 0.5 else 0)
+    assert asked == [[True, True], *([] if confidence > 0.5 else [[False, True], *closely])]
+    # The next picture is looked at where this one was read.
+    assert watch.last is not None
+    np.testing.assert_allclose(watch.last[0].points, read.expected(network.calibration)[0].points)
+    asked.clear()
+    PairWatch(network).step(picture, 0.0, [misled, sure], CAMERA)
+    assert asked == [[True, True]]
+
+
+@needs_network
+def test_what_is_only_remembered_is_read_anew_and_nothing_beside_it(
+    network: PairCropNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    left, right = expected("left", (-0.06, 0.05, 0.5)), expected("right", (0.06, 0.05, 0.5))
+    right = replace(right, error=np.full(21, 0.01))
+    asked: list[list[bool]] = []
+
+    def look(image: np.ndarray, known: list[Expected | None], camera: object) -> PairReading:
+        asked.append([one is not None for one in known])
+        return a_pair(left, right, error=0.1 if len(asked) > 1 else 0.2)
+
+    monkeypatch.setattr(network, "look", look)
+    watch = PairWatch(network, partners=True)
+    for hands, looks, anew in (([replace(right, confidence=0.9)], 5, (True, False)), ([], 1, (False, False))):
+        watch.last, watch.time = (left, right), 0.0
         asked.clear()
-        both = [replace(hand, confidence=certain) for hand in (doubted, right)]
-        plain = PairWatch(network, partners=True).step(picture, 0.0, both, CAMERA)
-        assert plain is not None and plain.partner == 0.0 and asked == [[True, True]]
+        read = watch.step(picture, 0.1, hands, CAMERA)
+        assert read is not None and read.anew == anew and len(asked) == looks

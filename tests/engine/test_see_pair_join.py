@@ -197,6 +197,21 @@ def test_a_hand_that_is_doubted_gives_way_to_a_partner_read_elsewhere(confidence
     np.testing.assert_array_equal(plain.left.seen2d, away.seen2d)
 
 
+def test_what_was_seen_of_a_hand_gives_way_where_it_was_read_better_without_it() -> None:
+    reading = replace(a_reading(), anew=(True, False))
+    for shift in (0.0, 60.0):
+        take = take_with(("left", "right"))
+        take.left.seen2d[:] += shift
+        take.left.seen2d_sigma[:] = 0.1
+        out = with_readings(take, readings([0, 1, 2, 3], reading), SURE)
+        np.testing.assert_allclose(out.left.seen2d[2], reading.points[0])
+        np.testing.assert_allclose(out.left.seen2d_sigma[2], reading.error[0])
+        # The other hand's points are joined as ever.
+        assert out.right.seen2d_sigma[2].max() <= 4.0 and out.pair is not None and out.pair.valid.all()
+    kept = with_readings(take, readings([0, 1, 2, 3], a_reading()), SURE)
+    np.testing.assert_array_equal(kept.left.seen2d, take.left.seen2d)
+
+
 def test_a_hole_that_is_bridged_anyway_is_not_filled() -> None:
     take = take_with(SIDES)
     state = take.left.state.copy()

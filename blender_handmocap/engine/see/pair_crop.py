@@ -132,6 +132,8 @@ class PairReading:
     """what every cell of the crop shows; None: not asked for"""
     partner: float = 0.0
     """probability of a partner that nobody saw, as it was read beside a single hand; 0: read of two hands"""
+    anew: tuple[bool, bool] = (False, False)
+    """hands that were read without what was seen of them"""
 
     @property
     def both(self) -> bool:
@@ -147,6 +149,14 @@ class PairReading:
     def is_one_hand(self) -> bool:
         """Whether every point of one hand was read on the same point of the other."""
         return self.apart < _ONE_HAND
+
+    @property
+    def worst_error(self) -> float:
+        """The larger one of both hands' mean expected errors, in longer sides of their boxes."""
+        return max(
+            float(error.mean()) / max(longer_side(points), 1.0)
+            for points, error in zip(self.points, self.error, strict=True)
+        )
 
     def chance_of(self, slot: int) -> float:
         """Probability of a hand that nobody saw: where the other one cannot hide it, it would have been seen."""

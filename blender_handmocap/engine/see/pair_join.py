@@ -83,6 +83,7 @@ class Readings:
     present: Array
     together: Array
     partner: Array
+    anew: Array
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -120,6 +121,7 @@ READ_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "present": (2,),
     "together": (),
     "partner": (),
+    "anew": (2,),
 }
 _NONE: Final = {name: np.zeros((0, *shape)) for name, shape in READ_SHAPES.items()}
 
@@ -154,9 +156,10 @@ def with_readings(
     confidence, same = _looked_at(take, readings, calibration)
     partner = readings.partner > 0.0
     # same[r, side, slot]: distance of what was observed of a side from what was read of a slot; NaN: not observed, or
-    # not believed beside a partner.
+    # not believed beside a partner, or read better without it.
     certain = readings.partner >= CERTAIN
     same[_doubted(take, readings, confidence, same) & certain[:, None]] = np.nan
+    same[np.asarray(readings.anew) > 0.0] = np.nan
     own = same[:, [0, 1], [0, 1]]
     other = same[:, [0, 1], [1, 0]]
     fits = ~(own > SAME_HAND)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ..camera import Camera
 from .crops import Array, Image
 from .pair_crop import (
-    CERTAIN,
     DOUBTED,
     LIKELY,
     PRESENT,
@@ -42,6 +41,10 @@ _NO_PARTNER: Final = 0.7
 """up to which probability of a partner two doubtful hands are one"""
 _SURE: Final = 0.5
 """confidence of a hand beside which another one, that is doubted, is asked for anew"""
+_TRUSTED: Final = 0.8
+"""confidence of a hand from which what is told of it does not mislead"""
+_REMEMBERED_ONLY: Final = 0.0
+"""confidence of a hand that was not found in the picture"""
 _SEEN_WELL: Final = 0.6
 """confidence of a hand on whose forearm another one, that has less, is doubtful"""
 _SURELY_NONE: Final = 0.15
@@ -90,9 +93,6 @@ class PairWatch:
             left, right = (replace(hand, error=hand.error * _STALE) for hand in near)
             self.last, self.time = (left, right), time
             return None
-        beside = None if near is None else self._beside_the_sure_one(image, time, near, camera)
-        if beside is not None:
-            return beside
         expected: Sequence[Expected] | None = near or self._remembered(hands)
         if expected is None:
             return self._partner(image, time, hands, camera)
@@ -103,6 +103,8 @@ class PairWatch:
             return self._partner(image, time, hands, camera)
         if reading is None or not reading.both:
             return None
+        if self.partners:
+            reading = self._least_misled(image, reading, expected, camera)
         left, right = reading.expected(self.network.calibration, doubt=_STALE)
         self.last = (left, right)
         if near is not None:
@@ -170,49 +172,50 @@ class PairWatch:
         rivals = [hand.confidence for hand in hands if int(hand.right >= PRESENT) != slot]
         if rivals and (max(rivals) >= DOUBTED or surest.confidence < _SURE):
             return None
-        known = _alone(surest)
-        reading = self.network.look(image, known, camera)
+        reading = self.network.look(image, _in_slot(surest, slot), camera)
         if reading is None:
             return None
         chance = reading.chance_of(1 - slot)
         if chance < _NOBODY:
             self.again = time + _ASKED_AGAIN
         elif chance >= LIKELY:
-            reading = self._closer(image, reading, surest, camera)
+            reading = self._closer(image, reading, surest, slot, camera)
         return replace(reading, partner=max(chance, _LEAST_CHANCE))
 
-    def _closer(self, image: Image, reading: PairReading, beside: Expected, camera: Camera) -> PairReading:
-        """What is read where the hidden partner was read: in a crop that holds both hands and no more."""
-        known, hidden = _alone(beside), int(beside.right < PRESENT)
+    def _closer(self, image: Image, reading: PairReading, beside: Expected, slot: int, camera: Camera) -> PairReading:
+        """What is read beside the hand of a slot, where the other one was read: in a crop that holds just both."""
+        known = _in_slot(beside, slot)
         for _ in range(_CLOSER):
-            known[hidden] = reading.expected(self.network.calibration)[hidden]
+            known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
             closer = self.network.look(image, known, camera)
             if closer is None or not closer.both:
                 break
             reading = closer
         return reading
 
-    def _beside_the_sure_one(
-        self, image: Image, time: float, near: Sequence[Expected], camera: Camera
-    ) -> PairReading | None:
-        """What is read beside one of two near hands, where that is seen well and the other one hardly: where it is
-        wrongly said to be, it would be read. None: both are to be told of."""
-        doubted = min(near, key=lambda hand: hand.confidence)
-        if doubted.confidence >= DOUBTED or max(hand.confidence for hand in near) < _SURE:
-            return None
-        reading = self._partner(image, time, near, camera)
-        if reading is None or reading.partner < CERTAIN:
-            return None
-        left, right = reading.expected(self.network.calibration, doubt=_STALE)
-        self.last, self.time = (left, right), time
-        lies_there = min(distance_apart(doubted.points, hand.points) for hand in (left, right)) <= SAME_HAND
-        return replace(reading, partner=0.0) if lies_there else reading
+    def _least_misled(
+        self, image: Image, reading: PairReading, expected: Sequence[Expected], camera: Camera
+    ) -> PairReading:
+        """The reading, or what is read beside either hand alone where the other one is not seen well: what is told of
+        a hand that is wrongly seen misleads, and the network is surer without it."""
+        best = reading
+        for slot, hand in enumerate(expected):
+            beside = expected[1 - slot]
+            if hand.confidence >= _TRUSTED or beside.confidence <= _REMEMBERED_ONLY:
+                continue
+            alone = self.network.look(image, _in_slot(beside, 1 - slot), camera)
+            if alone is None or not alone.both or alone.chance_of(slot) < PRESENT:
+                continue
+            alone = self._closer(image, alone, beside, 1 - slot, camera)
+            if alone.worst_error < best.worst_error:
+                best = replace(alone, anew=(slot == 0, slot == 1))
+        return best
 
     def _remembered(self, hands: Sequence[Expected]) -> list[Expected] | None:
         """Where both hands should be: those that were found, and the others as they were seen last."""
         if self.last is None or len(hands) > 1:
             return None
-        known = list(self.last)
+        known = [replace(hand, confidence=_REMEMBERED_ONLY) for hand in self.last]
         if hands:
             distance = [float(np.linalg.norm(hand.points - hands[0].points, axis=-1).mean()) for hand in self.last]
             known[int(np.argmin(distance))] = hands[0]
@@ -245,7 +248,12 @@ def _may_be_one(pair: Sequence[Expected]) -> bool:
 
 def _alone(hand: Expected) -> list[Expected | None]:
     """What is to be told of both hands where one is known."""
-    return [hand, None] if hand.right < PRESENT else [None, hand]
+    return _in_slot(hand, int(hand.right >= PRESENT))
+
+
+def _in_slot(hand: Expected, slot: int) -> list[Expected | None]:
+    """The same, whatever its side is said to be."""
+    return [hand, None] if slot == 0 else [None, hand]
 
 
 def _index_of(hand: Expected, hands: Sequence[Expected]) -> int:
