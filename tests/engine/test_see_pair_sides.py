@@ -125,6 +125,28 @@ def test_a_network_that_says_no_numbers_says_nothing(
     assert watch.sides(pictures[FRAMES[0]], [hand(truth, 0, 0, 0.6)], camera) == [0.0]
 
 
+@pytest.mark.parametrize("sure", [1e-6, 1.0 - 1e-6])
+def test_however_sure_the_network_is_a_belief_moves_only_so_far(
+    watch: PairWatch,
+    truth: Take,
+    camera: Camera,
+    pictures: dict[int, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    sure: float,
+) -> None:
+    heads = watch.network._heads
+
+    def certain(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        out = heads(given)
+        state = out["state"].copy()
+        state[:, -1] = [sure, 1.0 - sure]
+        return {**out, "state": state}
+
+    monkeypatch.setattr(watch.network, "_heads", certain)
+    said = watch.sides(pictures[FRAMES[0]], [hand(truth, 0, 0, 0.6)], camera)
+    assert said == pytest.approx([1.5 if sure > 0.5 else -1.5])
+
+
 def test_what_is_said_is_kept_with_the_hand_and_told_to_its_track(
     truth: Take, camera: Camera, pictures: dict[int, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,8 @@ _HIDDEN: Final = 0.8
 """the same, below which one hand may hide the other; farther off it would have been seen"""
 SAME_HAND: Final = 0.35
 """mean distance of the points, in shares of a hand's box, up to which an observation and a reading are of one hand"""
+_MOST_SIDE: Final = 1.5
+"""log odds of a side that are said at most: of real hands the network may be sure of the wrong one"""
 _ELSEWHERE: Final = 0.7
 """the same, from which a reading is not of the hand that is asked about"""
 DOUBTED: Final = 0.3
@@ -261,7 +263,8 @@ class PairCropNet:
         shown = {name: np.repeat(through.taps[name][:1], 2, axis=0) for name in TAPS}
         out = self._heads({**shown, "seen": asked.seen, "points_seen": asked.points, "pair": asked.pair})
         said = logit(out["state"][:, HANDS + 2].astype(np.float64))
-        return float(said[0] - said[1]) / 2.0 if np.isfinite(said).all() else 0.0
+        odds = float(np.clip((said[0] - said[1]) / 2.0, -_MOST_SIDE, _MOST_SIDE))
+        return odds if math.isfinite(odds) else 0.0
 
     def forget(self) -> None:
         """The next picture may lie where the last one lay."""
