@@ -51,7 +51,7 @@ _LEAST_SIGMA: Final = 0.02
 
 PRESENT: Final = 0.5
 """presence from which a hand is in the crop, and both belong together"""
-_ONE_HAND: Final = 0.2
+_ONE_HAND: Final = 0.26
 """mean distance of the points of both hands, in longer sides of a hand's box, below which they are one hand's"""
 _HIDDEN: Final = 0.8
 """the same, below which one hand may hide the other; farther off it would have been seen"""
