@@ -50,7 +50,7 @@ def test_hands_are_seen_near_where_they_are(shards: Path) -> None:
 
 
 @needs_networks
-def test_the_same_shard_is_not_looked_at_twice(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_shard_is_not_looked_at_twice(shards: Path) -> None:
     kept = shards / "train-900-00000" / eyes.EYES
     before = kept.read_bytes()
     assert eyes.main(["--shards", str(shards), "--only", "train-900-00000"]) == 0

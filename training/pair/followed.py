@@ -138,7 +138,7 @@ def followed(
     )
     if eyes is not None:
         # A hand that a crop was placed from was seen.
-        chosen = eyes.asked & there & (eyes.known | ~placed) & (random.random(shape) < following.by_eyes)
+        chosen = eyes.asked & (eyes.known | ~placed) & (random.random(shape) < following.by_eyes)
         seen = _as_seen(seen, eyes, chosen)
     sure = _lies_on_its_own(seen, exact, there)
     which = sure & (random.random(count) < following.exchanged)

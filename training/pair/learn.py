@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -84,7 +85,7 @@ class Data:
         self.labels: dict[str, NDArray[Any]] = {
             name: np.concatenate([part[name] for part in parts]) for name in (*LABELS, LAID)
         }
-        self._eyes = read_eyes(folders, np.diff(self.starts).tolist())
+        self._folders = folders
         self._maps = {name: [np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders] for name in TAPS}
         self._images = [np.load(folder / "image.npy", mmap_mode="r") for folder in folders]
         last = [np.arange(max(end - _HELD_OUT, begin), end) for begin, end in zip(self.starts, self.starts[1:])]  # noqa: B905
@@ -114,6 +115,11 @@ class Data:
     def eyes(self, index: NDArray[np.int64]) -> EyesSaid:
         """What the engine's own eyes said of rows."""
         return self._eyes.rows(index)
+
+    @cached_property
+    def _eyes(self) -> EyesSaid:
+        """Of all rows; read only by those who ask: the maps do not."""
+        return read_eyes(self._folders, np.diff(self.starts).tolist())
 
     def statistics(self, definition: NDArray[np.float64], following: Following, rows: int = 600) -> Statistics:
         """Mean and deviation of every tap, and of what is known."""

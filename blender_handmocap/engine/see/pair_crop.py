@@ -196,6 +196,11 @@ class Expected:
         return cls(seen.points2d, seen.sigma2d, seen.points3d, seen.sigma3d, right, seen.confidence)
 
 
+def known_alone(hand: Expected, slot: int) -> list[Expected | None]:
+    """What is to be told of both hands where one is known, in its slot of SIDES."""
+    return [hand, None] if slot == 0 else [None, hand]
+
+
 @dataclass(frozen=True)
 class _Through:
     """A crop of a picture that went through the trunk."""
@@ -245,9 +250,7 @@ class PairCropNet:
         network may believe in a hand that is not there."""
         answers = []
         for slot, (beside, other) in enumerate(zip(hands, hands[::-1], strict=True)):
-            known: list[Expected | None] = [None, None]
-            known[slot] = beside
-            reading = self.look(image, known, camera)
+            reading = self.look(image, known_alone(beside, slot), camera)
             if reading is not None:
                 read = reading.expected(self.calibration)[1 - slot]
                 here = distance_apart(read.points, other.points) <= _ELSEWHERE

@@ -22,6 +22,7 @@ from .pair_crop import (
     PairCropNet,
     PairReading,
     distance_apart,
+    known_alone,
     longer_side,
 )
 
@@ -172,7 +173,7 @@ class PairWatch:
         rivals = [hand.confidence for hand in hands if int(hand.right >= PRESENT) != slot]
         if rivals and (max(rivals) >= DOUBTED or surest.confidence < _SURE):
             return None
-        reading = self.network.look(image, _in_slot(surest, slot), camera)
+        reading = self.network.look(image, known_alone(surest, slot), camera)
         if reading is None:
             return None
         chance = reading.chance_of(1 - slot)
@@ -184,7 +185,7 @@ class PairWatch:
 
     def _closer(self, image: Image, reading: PairReading, beside: Expected, slot: int, camera: Camera) -> PairReading:
         """What is read beside the hand of a slot, where the other one was read: in a crop that holds just both."""
-        known = _in_slot(beside, slot)
+        known = known_alone(beside, slot)
         for _ in range(_CLOSER):
             known[1 - slot] = reading.expected(self.network.calibration)[1 - slot]
             closer = self.network.look(image, known, camera)
@@ -203,7 +204,7 @@ class PairWatch:
             beside = expected[1 - slot]
             if hand.confidence >= _TRUSTED or beside.confidence <= _REMEMBERED_ONLY:
                 continue
-            alone = self.network.look(image, _in_slot(beside, 1 - slot), camera)
+            alone = self.network.look(image, known_alone(beside, 1 - slot), camera)
             if alone is None or not alone.both or alone.chance_of(slot) < PRESENT:
                 continue
             alone = self._closer(image, alone, beside, 1 - slot, camera)
@@ -247,13 +248,8 @@ def _may_be_one(pair: Sequence[Expected]) -> bool:
 
 
 def _alone(hand: Expected) -> list[Expected | None]:
-    """What is to be told of both hands where one is known."""
-    return _in_slot(hand, int(hand.right >= PRESENT))
-
-
-def _in_slot(hand: Expected, slot: int) -> list[Expected | None]:
-    """The same, whatever its side is said to be."""
-    return [hand, None] if slot == 0 else [None, hand]
+    """What is to be told of both hands where one is known, of the side that it looks like."""
+    return known_alone(hand, int(hand.right >= PRESENT))
 
 
 def _index_of(hand: Expected, hands: Sequence[Expected]) -> int:
